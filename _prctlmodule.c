@@ -1,0 +1,942 @@
+/*
+ * The extension _prctl: a thin wrapper of prctl(2), and of what belongs to it in src/.
+ *
+ * Every option is a row of src/options.h. call_by_table() carries out what a row says; the few functions that no row can
+ * describe follow it. The module definition closes the file.
+ */
+#include "src/prctlmodule.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * The tables
+ */
+
+enum {
+#define ARGUMENT(name, number) PR_##name = number,
+#include "src/constants.h"
+};
+
+enum {
+#define OPTION(name, number, ...) PR_##name = number,
+#define FAMILY(name, number) PR_##name = number,
+#define OPERATION(name, ...)
+#define FORMER(name, number) PR_##name = number,
+#include "src/options.h"
+};
+
+enum {
+#define CAPABILITY(name, number, text) CAP_##name = number,
+#include "src/constants.h"
+};
+
+enum {
+    MODE_STRICT = 1,
+    MODE_FILTER = 2,
+};
+
+/* How one of arg2 to arg5 comes about. */
+enum kind {
+    NO_ARGUMENT,
+    TRUTH,       /* 0 or 1, by the truth of an object */
+    ONLY_TRUE,   /* 1; anything false is ValueError */
+    CHOICE,      /* a number n with bit n of mask */
+    BIT_MASK,    /* bits of mask */
+    UNSIGNED,    /* an unsigned long */
+    SIGNAL_NUMBER,
+    CAPABILITY_0_63,
+    CONSTANT,    /* mask itself */
+    RESULT,      /* a pointer to where the kernel writes the result */
+    ANY_OBJECT,  /* for a function that is not by_table */
+};
+
+struct parameter {
+    enum kind kind;
+    const char *name; /* NULL: not an argument of the Python function */
+    unsigned long mask;
+    const char *choices;
+    int optional;
+};
+
+#define BIT(number) (1UL << (number))
+#define TAKES(...) {__VA_ARGS__}
+#define TAKES_NOTHING {{NO_ARGUMENT, NULL, 0, NULL, 0}}
+#define FLAG(name) {TRUTH, #name, 0, NULL, 0}
+#define TRUE_FLAG(name) {ONLY_TRUE, #name, 0, NULL, 1}
+#define ONE_OF2(name, a, b) {CHOICE, #name, BIT(PR_##a) | BIT(PR_##b), #a " or " #b, 0}
+#define ONE_OF3(name, a, b, c) {CHOICE, #name, BIT(PR_##a) | BIT(PR_##b) | BIT(PR_##c), #a ", " #b " or " #c, 0}
+#define BITS(name, mask, choices) {BIT_MASK, #name, mask, choices, 0}
+#define WORD(name) {UNSIGNED, #name, 0, NULL, 0}
+#define SIGNAL(name) {SIGNAL_NUMBER, #name, 0, NULL, 0}
+#define CAPABILITY_NUMBER(name) {CAPABILITY_0_63, #name, 0, NULL, 0}
+#define FIXED(number) {CONSTANT, NULL, number, NULL, 0}
+#define OUT {RESULT, NULL, 0, NULL, 0}
+#define OBJECT(name) {ANY_OBJECT, #name, 0, NULL, 0}
+#define OPTIONAL_OBJECT(name) {ANY_OBJECT, #name, 0, NULL, 1}
+
+enum result {
+    NOTHING,
+    RETURNS_BOOL,
+    RETURNS_INT,
+    RETURNS_UNSIGNED, /* a call that cannot fail: every value is a result */
+    WRITES_INT,
+    WRITES_BOOL, /* an int, too */
+    WRITES_UNSIGNED,
+    WRITES_NAME,
+};
+
+struct privilege {
+    int capability;
+    const char *text;
+};
+
+#define NEEDS(capability, text) {capability, text}
+#define NO_PRIVILEGE {-1, NULL}
+
+#define SLOTS 4 /* arg2 to arg5 */
+
+struct function;
+/* arguments: SLOTS objects in the order of the row; those omitted are NULL */
+typedef PyObject *(*runner)(const struct function *function, PyObject *const *arguments);
+
+struct function {
+    const char *name;
+    int option;
+    int is_operation;
+    runner run;
+    struct parameter takes[SLOTS];
+    enum result result;
+    struct privilege privilege;
+};
+
+static PyObject *by_table(const struct function *, PyObject *const *);
+static PyObject *set_name(const struct function *, PyObject *const *);
+static PyObject *set_seccomp(const struct function *, PyObject *const *);
+static PyObject *capbset_read(const struct function *, PyObject *const *);
+static PyObject *set_ptracer(const struct function *, PyObject *const *);
+static PyObject *get_ptracer(const struct function *, PyObject *const *);
+
+static const struct function functions[] = {
+#define OPTION(option, number, function, signature, arity, run, takes, result, privilege, ...) \
+    {#function, PR_##option, 0, run, takes, result, privilege},
+#define OPERATION(option, function, signature, arity, run, takes, result, privilege, ...) \
+    {#function, PR_##option, 1, run, takes, result, privilege},
+#define FAMILY(name, number)
+#define FORMER(name, number)
+#include "src/options.h"
+};
+
+/* The place of each function in the table. */
+enum {
+#define OPTION(option, number, function, ...) INDEX_##function,
+#define OPERATION(option, function, ...) INDEX_##function,
+#define FAMILY(name, number)
+#define FORMER(name, number)
+#include "src/options.h"
+};
+
+/*
+ * The system call and its errors
+ */
+
+long
+prctl_call(int option, const unsigned long a[SLOTS])
+{
+    return syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]);
+}
+
+PyObject *
+raise_errno(int error, const char *explanation)
+{
+    PyObject *meaning, *exception;
+
+    /* The kernel's own number for "not supported" leaks out of some options; no user of errno knows it. */
+    if (error == 524)
+        error = EOPNOTSUPP;
+    if (explanation == NULL) {
+        errno = error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    meaning = PyUnicode_DecodeLocale(strerror(error), "surrogateescape");
+    if (meaning == NULL)
+        return NULL;
+    exception = PyObject_CallFunction(PyExc_OSError, "iN", error, PyUnicode_FromFormat("%U: %s", meaning, explanation));
+    Py_DECREF(meaning);
+    if (exception != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+        Py_DECREF(exception);
+    }
+    return NULL;
+}
+
+/* A refusal names the missing privilege only when the caller lacks it: the same errno has other causes. */
+static PyObject *
+refused(const struct function *function)
+{
+    int error = errno;
+    const struct privilege *privilege = &function->privilege;
+    int lacks = (error == EPERM || error == EACCES) && privilege->text != NULL &&
+                !has_effective(privilege->capability);
+
+    return raise_errno(error, lacks ? privilege->text : NULL);
+}
+
+ssize_t
+read_file(const char *path, char *buffer, size_t size)
+{
+    size_t length = 0;
+    ssize_t got;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return -1;
+    do {
+        got = read(fd, buffer + length, size - length);
+        if (got > 0)
+            length += (size_t)got;
+    } while ((got > 0 && length < size) || (got < 0 && errno == EINTR));
+    if (got < 0) {
+        int error = errno;
+        close(fd);
+        errno = error;
+        return -1;
+    }
+    close(fd);
+    return (ssize_t)length;
+}
+
+/*
+ * What belongs to the process is changed under one lock
+ */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_once_t lock_once = PTHREAD_ONCE_INIT;
+
+static void
+lock_take(void)
+{
+    (void)pthread_mutex_lock(&lock); /* a default mutex of ours cannot fail */
+}
+
+static void
+lock_give(void)
+{
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* A child forked while another thread holds the lock would wait for ever. */
+static void
+lock_survives_fork(void)
+{
+    (void)pthread_atfork(lock_take, lock_give, lock_give); /* fails for want of memory only */
+}
+
+void
+process_lock(void)
+{
+    (void)pthread_once(&lock_once, lock_survives_fork);
+    lock_take();
+}
+
+void
+process_unlock(void)
+{
+    lock_give();
+}
+
+/*
+ * From Python to C
+ */
+
+static int
+signal_get(PyObject *object, const char *what, unsigned long *value)
+{
+    long number = 0;
+
+    if (object != Py_None && signed_get(object, what, &number) < 0)
+        return -1;
+    if (number < 0 || number > SIGRTMAX) {
+        PyErr_Format(PyExc_ValueError, "%s must be 0 to %d, not %ld", what, SIGRTMAX, number);
+        return -1;
+    }
+    *value = (unsigned long)number;
+    return 0;
+}
+
+static int
+choice_get(const struct parameter *parameter, PyObject *object, unsigned long *value)
+{
+    long number;
+    int known;
+
+    if (signed_get(object, parameter->name, &number) < 0)
+        return -1;
+    *value = (unsigned long)number;
+    if (parameter->kind == CHOICE)
+        known = number >= 0 && number < (long)(CHAR_BIT * sizeof(long)) && (parameter->mask & BIT(number));
+    else
+        known = (*value & ~parameter->mask) == 0;
+    if (!known)
+        PyErr_Format(PyExc_ValueError, "%s must be %s, not %ld", parameter->name, parameter->choices, number);
+    return known ? 0 : -1;
+}
+
+/* One argument of the kernel's; 0, or -1 with an exception. */
+static int
+convert(const struct parameter *parameter, PyObject *object, unsigned long *value)
+{
+    int truth;
+
+    switch (parameter->kind) {
+    case TRUTH:
+    case ONLY_TRUE:
+        truth = object == NULL ? 1 : PyObject_IsTrue(object);
+        if (truth < 0)
+            return -1;
+        if (!truth && parameter->kind == ONLY_TRUE) {
+            PyErr_Format(PyExc_ValueError, "%s must be true: it cannot be unset", parameter->name);
+            return -1;
+        }
+        *value = (unsigned long)truth;
+        return 0;
+    case CHOICE:
+    case BIT_MASK:
+        return choice_get(parameter, object, value);
+    case UNSIGNED:
+        return unsigned_get(object, parameter->name, value);
+    case SIGNAL_NUMBER:
+        return signal_get(object, parameter->name, value);
+    case CAPABILITY_0_63: {
+        int number = capability_number(object);
+        *value = (unsigned long)number;
+        return number < 0 ? -1 : 0;
+    }
+    case CONSTANT:
+        *value = parameter->mask;
+        return 0;
+    case NO_ARGUMENT:
+    case RESULT:
+    case ANY_OBJECT:
+        break;
+    }
+    return 0;
+}
+
+/*
+ * The functions
+ */
+
+/* What the kernel wrote, at the width of the row: the rest of the zeroed word is as it was, or more than was asked for. */
+static PyObject *
+written(enum result result, const uint64_t word[2])
+{
+    char name[17] = {0};
+    int number;
+
+    if (result == WRITES_NAME) {
+        memcpy(name, word, 16);
+        return PyUnicode_DecodeFSDefault(name);
+    }
+    memcpy(&number, word, sizeof number);
+    if (result == WRITES_BOOL)
+        return PyBool_FromLong(number);
+    return result == WRITES_INT ? PyLong_FromLong(number) : PyLong_FromUnsignedLong((unsigned)number);
+}
+
+static PyObject *
+by_table(const struct function *function, PyObject *const *arguments)
+{
+    unsigned long a[SLOTS] = {0};
+    uint64_t word[2] = {0};
+    long result;
+
+    for (int i = 0; i < SLOTS && function->takes[i].kind != NO_ARGUMENT; i++) {
+        const struct parameter *parameter = &function->takes[i];
+        if (parameter->kind == RESULT)
+            a[i] = (unsigned long)word;
+        else if (convert(parameter, parameter->name == NULL ? NULL : *arguments++, &a[i]) < 0)
+            return NULL;
+    }
+    /* The GIL stays: none of these calls waits for anything. */
+    result = prctl_call(function->option, a);
+    if (result == -1 && function->result != RETURNS_UNSIGNED)
+        return refused(function);
+
+    switch (function->result) {
+    case NOTHING:
+        Py_RETURN_NONE;
+    case RETURNS_BOOL:
+        return PyBool_FromLong(result);
+    case RETURNS_INT:
+        return PyLong_FromLong(result);
+    case RETURNS_UNSIGNED:
+        /* syscall(2) has taken the last 4095 values for errors. */
+        return PyLong_FromUnsignedLong(result == -1 ? (unsigned long)-errno : (unsigned long)result);
+    case WRITES_INT:
+    case WRITES_BOOL:
+    case WRITES_UNSIGNED:
+    case WRITES_NAME:
+        break;
+    }
+    return written(function->result, word);
+}
+
+static PyObject *
+set_name(const struct function *function, PyObject *const *arguments)
+{
+    char name[16] = {0};
+    struct text text;
+
+    if (text_get(arguments[0], "name", sizeof name - 1, &text) < 0)
+        return NULL;
+    memcpy(name, text.bytes, text.length);
+    text_release(&text);
+    if (prctl_call(PR_SET_NAME, (unsigned long[SLOTS]){(unsigned long)name}) < 0)
+        return refused(function);
+    Py_RETURN_NONE;
+}
+
+/* The kernel's struct sock_fprog. */
+struct program {
+    unsigned short length;
+    void *instructions;
+};
+
+static PyObject *
+set_seccomp_filter(const struct function *function, PyObject *bytes)
+{
+    enum { INSTRUCTION = 8, MOST = 4096 };
+    struct program program;
+    Py_buffer buffer;
+    long result;
+
+    if (bytes == NULL || bytes == Py_None) {
+        PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_FILTER needs a program");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(bytes, &buffer, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (buffer.len == 0 || buffer.len % INSTRUCTION || buffer.len > MOST * INSTRUCTION) {
+        PyErr_Format(PyExc_ValueError, "program must be 1 to %d instructions of %d bytes, not %zd bytes", MOST, INSTRUCTION,
+                     buffer.len);
+        PyBuffer_Release(&buffer);
+        return NULL;
+    }
+    program.length = (unsigned short)(buffer.len / INSTRUCTION);
+    program.instructions = buffer.buf;
+    result = prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_FILTER, (unsigned long)&program});
+    if (result < 0)
+        refused(function);
+    PyBuffer_Release(&buffer);
+    if (result < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+set_seccomp(const struct function *function, PyObject *const *arguments)
+{
+    long mode;
+
+    if (signed_get(arguments[0], "mode", &mode) < 0)
+        return NULL;
+    if (mode == MODE_FILTER)
+        return set_seccomp_filter(function, arguments[1]);
+    if (mode != MODE_STRICT) {
+        PyErr_Format(PyExc_ValueError, "mode must be SECCOMP_MODE_STRICT or SECCOMP_MODE_FILTER, not %ld", mode);
+        return NULL;
+    }
+    if (arguments[1] != NULL && arguments[1] != Py_None) {
+        PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_STRICT takes no program");
+        return NULL;
+    }
+    if (prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_STRICT}) < 0)
+        return refused(function);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+capbset_read(const struct function *function, PyObject *const *arguments)
+{
+    int number = capability_number(arguments[0]);
+    long result;
+
+    if (number < 0)
+        return NULL;
+    result = prctl_call(PR_CAPBSET_READ, (unsigned long[SLOTS]){(unsigned long)number});
+    if (result < 0 && errno != EINVAL) /* EINVAL: not on this kernel */
+        return refused(function);
+    return PyBool_FromLong(result == 1);
+}
+
+/* The kernel cannot be asked. A forked child has no tracer of its own: hence the pid of who has set it. */
+static struct {
+    pid_t owner;
+    unsigned long pid;
+} ptracer;
+
+static PyObject *
+set_ptracer(const struct function *function, PyObject *const *arguments)
+{
+    PyObject *integer = integer_get(arguments[0], "pid");
+    unsigned long value;
+    long pid;
+    int overflows = 0;
+
+    if (integer == NULL)
+        return NULL;
+    pid = PyLong_AsLongAndOverflow(integer, &overflows);
+    value = (unsigned long)pid;
+    if (overflows > 0) { /* ULONG_MAX is PR_SET_PTRACER_ANY */
+        value = PyLong_AsUnsignedLong(integer);
+        PyErr_Clear();
+        pid = value == ULONG_MAX ? -1 : LONG_MAX;
+    }
+    Py_DECREF(integer);
+    if (pid == -1 && PyErr_Occurred())
+        return NULL;
+    if (overflows < 0 || pid < -1) {
+        PyErr_SetString(PyExc_ValueError, "pid must be a process, 0 or SET_PTRACER_ANY");
+        return NULL;
+    }
+    if (pid > INT_MAX)
+        return overflow("pid", "32 bits"), NULL;
+    if (prctl_call(PR_SET_PTRACER, (unsigned long[SLOTS]){value}) < 0)
+        return refused(function);
+    process_lock();
+    ptracer.owner = getpid();
+    ptracer.pid = value;
+    process_unlock();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+get_ptracer(const struct function *Py_UNUSED(function), PyObject *const *Py_UNUSED(arguments))
+{
+    unsigned long pid;
+
+    process_lock();
+    pid = ptracer.owner == getpid() ? ptracer.pid : (unsigned long)getppid();
+    process_unlock();
+    return PyLong_FromUnsignedLong(pid);
+}
+
+/*
+ * From CPython's calling conventions to a row
+ */
+
+/* How many arguments a function has, and how many it must have. */
+static int
+count_parameters(const struct function *function, int *required)
+{
+    int count = 0;
+
+    *required = 0;
+    for (int i = 0; i < SLOTS; i++) {
+        const struct parameter *parameter = &function->takes[i];
+        if (parameter->name == NULL)
+            continue;
+        count++;
+        if (!parameter->optional)
+            *required = count;
+    }
+    return count;
+}
+
+static const char *
+parameter_name(const struct function *function, int index)
+{
+    for (int i = 0; i < SLOTS; i++)
+        if (function->takes[i].name != NULL && index-- == 0)
+            return function->takes[i].name;
+    return NULL;
+}
+
+static int
+bind_keyword(const struct function *function, int count, PyObject *keyword, PyObject *value, PyObject **bound)
+{
+    for (int i = 0; i < count; i++) {
+        if (PyUnicode_CompareWithASCIIString(keyword, parameter_name(function, i)) != 0)
+            continue;
+        if (bound[i] != NULL) {
+            PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", function->name, keyword);
+            return -1;
+        }
+        bound[i] = value;
+        return 0;
+    }
+    PyErr_Format(PyExc_TypeError, "%s() got an unexpected keyword argument '%U'", function->name, keyword);
+    return -1;
+}
+
+static PyObject *
+run_several(const struct function *function, PyObject *const *arguments, Py_ssize_t given, PyObject *keywords)
+{
+    PyObject *bound[SLOTS] = {NULL};
+    Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
+    int required, count = count_parameters(function, &required);
+
+    if (given > count)
+        return PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments (%zd given)", function->name, count, given);
+    if (named > 0 && count == 1)
+        return PyErr_Format(PyExc_TypeError, "%s() takes no keyword arguments", function->name);
+    for (Py_ssize_t i = 0; i < given; i++)
+        bound[i] = arguments[i];
+    for (Py_ssize_t i = 0; i < named; i++)
+        if (bind_keyword(function, count, PyTuple_GetItem(keywords, i), arguments[given + i], bound) < 0)
+            return NULL;
+    for (int i = 0; i < required; i++)
+        if (bound[i] == NULL)
+            return PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s'", function->name,
+                                parameter_name(function, i));
+    return function->run(function, bound);
+}
+
+#define CALL_NONE(name)                                                                 \
+    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none)) \
+    {                                                                                   \
+        return functions[INDEX_##name].run(&functions[INDEX_##name], NULL);             \
+    }
+#define CALL_ONE(name)                                                                  \
+    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *argument)       \
+    {                                                                                   \
+        return functions[INDEX_##name].run(&functions[INDEX_##name], &argument);        \
+    }
+#define CALL_SEVERAL(name)                                                              \
+    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given, \
+                                 PyObject *keywords)                                    \
+    {                                                                                   \
+        return run_several(&functions[INDEX_##name], arguments, given, keywords);       \
+    }
+#define OPTION(option, number, name, signature, arity, ...) CALL_##arity(name)
+#define OPERATION(option, name, signature, arity, ...) CALL_##arity(name)
+#define FAMILY(name, number)
+#define FORMER(name, number)
+#include "src/options.h"
+
+/*
+ * The door to what is not in the table
+ */
+
+/* An int as it is, or the address of a buffer. The kernel may write to any buffer: one that is read-only is lent as a copy,
+ * and that the kernel has written to it is an error, not a secret. */
+struct door {
+    unsigned long value;
+    Py_buffer buffer;
+    void *copy;
+};
+
+static int
+door_open(PyObject *object, const char *what, struct door *door)
+{
+    PyObject *integer;
+    int overflows = 0;
+
+    if (PyObject_CheckBuffer(object)) {
+        if (PyObject_GetBuffer(object, &door->buffer, PyBUF_WRITABLE) == 0) {
+            door->value = (unsigned long)door->buffer.buf;
+            return 0;
+        }
+        PyErr_Clear();
+        if (PyObject_GetBuffer(object, &door->buffer, PyBUF_SIMPLE) < 0)
+            return -1;
+        door->copy = PyMem_Malloc((size_t)door->buffer.len + 1);
+        if (door->copy == NULL) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        memcpy(door->copy, door->buffer.buf, (size_t)door->buffer.len);
+        ((char *)door->copy)[door->buffer.len] = '\0'; /* as behind every bytes */
+        door->value = (unsigned long)door->copy;
+        return 0;
+    }
+    if (!PyIndex_Check(object)) {
+        PyErr_Format(PyExc_TypeError, "%s must be an integer or a buffer, not %R", what, (PyObject *)Py_TYPE(object));
+        return -1;
+    }
+    integer = PyNumber_Index(object);
+    if (integer == NULL)
+        return -1;
+    door->value = (unsigned long)PyLong_AsLongAndOverflow(integer, &overflows);
+    if (overflows > 0)
+        door->value = PyLong_AsUnsignedLong(integer);
+    Py_DECREF(integer);
+    if (overflows < 0 || PyErr_Occurred()) {
+        overflow(what, "an unsigned long");
+        return -1;
+    }
+    return 0;
+}
+
+/* Returns 0, or -1 with an exception when the kernel wrote to a read-only buffer. */
+static int
+door_close(struct door *door)
+{
+    int differs = door->copy != NULL && memcmp(door->copy, door->buffer.buf, (size_t)door->buffer.len) != 0;
+
+    PyMem_Free(door->copy);
+    if (door->buffer.obj != NULL)
+        PyBuffer_Release(&door->buffer);
+    if (differs)
+        PyErr_SetString(PyExc_TypeError, "the kernel writes to this buffer: it must be writable");
+    return differs ? -1 : 0;
+}
+
+static PyObject *
+call_raw(int option, PyObject *const *arguments)
+{
+    static const char *const names[SLOTS] = {"arg2", "arg3", "arg4", "arg5"};
+    struct door doors[SLOTS] = {{0}};
+    unsigned long a[SLOTS];
+    long result = -1;
+    int error = 0, failed = 0;
+
+    for (int i = 0; i < SLOTS && !failed; i++) {
+        if (arguments[i] != NULL && door_open(arguments[i], names[i], &doors[i]) < 0)
+            failed = 1;
+        a[i] = doors[i].value;
+    }
+    if (!failed) {
+        result = prctl_call(option, a);
+        error = errno;
+    }
+    for (int i = 0; i < SLOTS; i++)
+        if (door_close(&doors[i]) < 0)
+            failed = 1;
+    if (failed)
+        return NULL;
+    return result == -1 ? raise_errno(error, NULL) : PyLong_FromLong(result);
+}
+
+/* The option of the table with this number. An operation of a family is none, but for python-prctl's form of PR_MCE_KILL. */
+static const struct function *
+find_function(int option, int given)
+{
+    for (size_t i = 0; i < COUNT(functions); i++)
+        if (functions[i].option == option &&
+            (!functions[i].is_operation || (option == PR_MCE_KILL && given == 1)))
+            return &functions[i];
+    return NULL;
+}
+
+/* C programs write the unused arguments as 0, too, and python-prctl took a missing one for 0. */
+static PyObject *
+call_as_function(const struct function *function, PyObject **arguments, int given)
+{
+    int required, count = count_parameters(function, &required);
+    PyObject *result, *zero = PyLong_FromLong(0);
+
+    if (zero == NULL)
+        return NULL;
+    for (; given > count; given--) {
+        int equal = PyObject_RichCompareBool(arguments[given - 1], zero, Py_EQ);
+        if (equal == 0)
+            PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments (%d given)", function->name, count, given);
+        if (equal != 1) {
+            Py_DECREF(zero);
+            return NULL;
+        }
+    }
+    for (; given < required; given++)
+        arguments[given] = zero;
+    result = run_several(function, arguments, given, NULL);
+    Py_DECREF(zero);
+    return result;
+}
+
+PyDoc_STRVAR(prctl_doc,
+"prctl(option, arg2=0, arg3=0, arg4=0, arg5=0)\n--\n\n"
+"Call prctl(2) by the number of the option.\n"
+"\n"
+"An *option* of this library's table does exactly what its function does:\n"
+"``prctl(PR_GET_NAME)`` is a str. Any other number goes to the kernel as it stands,\n"
+"and so do the options whose arg2 is an operation (PR_SET_MM, PR_CAP_AMBIENT,\n"
+"PR_SCHED_CORE, PR_FUTEX_HASH, PR_RSEQ_SLICE_EXTENSION, PR_SET_VMA, and PR_MCE_KILL\n"
+"with more than one argument): the arguments are then ints, or buffers for pointers,\n"
+"and the result is the kernel's, an int. A buffer must be writable where the kernel\n"
+"writes (TypeError otherwise). An int is not checked: as a pointer it can destroy\n"
+"the process.\n"
+"\n"
+"OverflowError for an option beyond 32 bits and an argument beyond an unsigned long;\n"
+"OSError when the kernel refuses.\n"
+"\n"
+"Scope: the option's. See prctl(2).");
+
+static PyObject *
+call_prctl(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"option", "arg2", "arg3", "arg4", "arg5", NULL};
+    PyObject *object, *zero, *result, *arguments[SLOTS] = {NULL};
+    const struct function *function;
+    long long option;
+    int given = SLOTS;
+
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|OOOO:prctl", names, &object, &arguments[0], &arguments[1],
+                                     &arguments[2], &arguments[3]))
+        return NULL;
+    object = integer_get(object, "option");
+    if (object == NULL)
+        return NULL;
+    option = PyLong_AsLongLong(object);
+    Py_DECREF(object);
+    if (option == -1 && PyErr_Occurred() && !PyErr_ExceptionMatches(PyExc_OverflowError))
+        return NULL;
+    if (PyErr_Occurred() || option < INT_MIN || option > UINT_MAX)
+        return overflow("option", "32 bits"), NULL;
+
+    while (given > 0 && arguments[given - 1] == NULL)
+        given--;
+    zero = PyLong_FromLong(0);
+    if (zero == NULL)
+        return NULL;
+    for (int i = 0; i < given; i++)
+        if (arguments[i] == NULL)
+            arguments[i] = zero;
+    function = find_function((int)option, given);
+    result = function == NULL ? call_raw((int)option, arguments) : call_as_function(function, arguments, given);
+    Py_DECREF(zero);
+    return result;
+}
+
+/*
+ * The module
+ */
+
+#define FLAGS_NONE METH_NOARGS
+#define FLAGS_ONE METH_O
+#define FLAGS_SEVERAL METH_FASTCALL | METH_KEYWORDS
+#define THREAD "Scope: the calling thread."
+#define PROCESS "Scope: the whole process."
+#define ANY "Scope: any process."
+#define DOC(option, name, signature, scope, since, text) \
+    #name signature "\n--\n\n" text "\n\n" scope " Since Linux " since ".\nSee PR_" #option " in prctl(2)."
+#define METHOD(option, name, signature, arity, scope, since, text) \
+    {#name, (PyCFunction)(void (*)(void))call_##name, FLAGS_##arity, DOC(option, name, signature, scope, since, text)},
+
+static PyMethodDef option_methods[] = {
+#define OPTION(option, number, name, signature, arity, run, takes, result, privilege, scope, since, text) \
+    METHOD(option, name, signature, arity, scope, since, text)
+#define OPERATION(option, name, signature, arity, run, takes, result, privilege, scope, since, text) \
+    METHOD(option, name, signature, arity, scope, since, text)
+#define FAMILY(name, number)
+#define FORMER(name, number)
+#include "src/options.h"
+    {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static const struct {
+    const char *name;
+    int number;
+} options[] = {
+#define OPTION(name, number, ...) {"PR_" #name, number},
+#define FAMILY(name, number) {"PR_" #name, number},
+#define OPERATION(name, ...)
+#define FORMER(name, number) {"PR_" #name, number},
+#include "src/options.h"
+};
+
+static const struct {
+    const char *name;
+    unsigned long long number;
+} constants[] = {
+#define ARGUMENT(name, number) {"PR_" #name, number},
+#define CONSTANT(name, number) {#name, number},
+#define CAPABILITY(name, number, text) {"CAP_" #name, number},
+#include "src/constants.h"
+};
+
+/* Steals value. */
+static int
+add_object(PyObject *module, const char *name, PyObject *value)
+{
+    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+
+    Py_XDECREF(value);
+    return result;
+}
+
+/* The options, and _OPTIONS with their names: the one kind of PR_ name that is not public in prctl. */
+static int
+add_options(PyObject *module)
+{
+    PyObject *names = PyTuple_New(COUNT(options));
+
+    if (names == NULL)
+        return -1;
+    for (size_t i = 0; i < COUNT(options); i++) {
+        PyObject *name = PyUnicode_InternFromString(options[i].name);
+        if (name == NULL || PyTuple_SetItem(names, (Py_ssize_t)i, name) < 0 ||
+            PyModule_AddIntConstant(module, options[i].name, options[i].number) < 0) {
+            Py_DECREF(names);
+            return -1;
+        }
+    }
+    return add_object(module, "_OPTIONS", names);
+}
+
+static int
+prctl_exec(PyObject *module)
+{
+    if (PyModule_AddFunctions(module, capability_methods) < 0 || PyModule_AddFunctions(module, proctitle_methods) < 0)
+        return -1;
+    for (size_t i = 0; i < COUNT(constants); i++)
+        if (add_object(module, constants[i].name, PyLong_FromUnsignedLongLong(constants[i].number)) < 0)
+            return -1;
+    if (add_options(module) < 0 || capability_exec(module) < 0)
+        return -1;
+    return PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
+}
+
+PyDoc_STRVAR(module_doc, "prctl(2), the capability sets and the process title: what the module prctl is built on.");
+
+/* Slots that a header for the limited API of 3.11 does not know; the interpreter of 3.12 does. */
+#ifndef Py_mod_multiple_interpreters
+#define Py_mod_multiple_interpreters 3
+#endif
+#ifndef Py_MOD_PER_INTERPRETER_GIL_SUPPORTED
+#define Py_MOD_PER_INTERPRETER_GIL_SUPPORTED ((void *)2)
+#endif
+
+static PyModuleDef_Slot slots_3_11[] = {
+    {Py_mod_exec, __extension__(void *) prctl_exec},
+    {0, NULL},
+};
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, __extension__(void *) prctl_exec},
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#ifdef Py_GIL_DISABLED
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition_3_11 = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_prctl",
+    .m_doc = module_doc,
+    .m_methods = option_methods,
+    .m_slots = slots_3_11,
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_prctl",
+    .m_doc = module_doc,
+    .m_methods = option_methods,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC
+PyInit__prctl(void)
+{
+    return PyModuleDef_Init(Py_Version >= 0x030C0000 ? &definition : &definition_3_11);
+}

@@ -1,0 +1,29 @@
+"""Sphinx takes the docstrings from the installed module, which ./dev docs builds beforehand."""
+
+from importlib.metadata import version as installed_version
+
+from sphinx.util import logging
+
+import prctl
+
+project = "prctl"
+author = "the prctl authors"
+copyright = f"2026 {author}"
+release = version = installed_version("python-prctl")
+
+extensions = ["sphinx.ext.autodoc"]
+autodoc_member_order = "groupwise"
+html_theme = "furo"
+html_title = f"prctl {release}"
+
+
+def check_complete(app, env):
+    """Warn of a public name that is on no page: with -W, a function cannot be forgotten here."""
+    documented = env.domains.python_domain.objects
+    for name in prctl.__all__:
+        if not isinstance(getattr(prctl, name), int | tuple) and f"prctl.{name}" not in documented:
+            logging.getLogger(__name__).warning("prctl.%s is not documented", name)
+
+
+def setup(app):
+    app.connect("env-check-consistency", check_complete)

@@ -1,0 +1,398 @@
+"""Control of one's own process on Linux: prctl(2), capabilities(7), securebits and the title.
+
+The functions are named after the options of prctl(2): PR_SET_PDEATHSIG is set_pdeathsig(). The
+objects cap_effective, cap_permitted, cap_inheritable, cap_ambient and capbset are the five
+capability sets of the calling thread, securebits are its secure bits. All of them are live: to
+read asks the kernel, to assign tells it.
+
+    import prctl
+
+    prctl.set_name("worker")
+    prctl.set_proctitle("webd: worker 1")
+    prctl.cap_permitted.limit("net_bind_service")
+    with prctl.cap_effective.raised("net_bind_service"):
+        ...
+"""
+
+import sys
+from _collections_abc import MutableSet, Set
+
+import _prctl
+
+if not hasattr(_prctl, "_CAPABILITIES"):
+    raise ImportError(
+        f"{_prctl.__file__} is not part of this prctl, but left over from python-prctl 1: remove it",
+        name="_prctl",
+        path=_prctl.__file__,
+    )
+
+__version__ = _prctl.__version__
+
+# The builtins and the constants are _prctl's. The numbers of the options stay there, and so do
+# those of PR_CAP_AMBIENT, which would look like capabilities here.
+_hidden = {*_prctl._OPTIONS, "cap_to_name", "get_caps", "set_caps"}
+_exported = {
+    name.removeprefix("PR_"): value
+    for name, value in vars(_prctl).items()
+    if name[0] != "_" and name not in _hidden and not name.startswith("PR_CAP_AMBIENT_")
+}
+globals().update(_exported)
+
+_has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
+
+
+# Capabilities by name and by number. What has no name yet has its decimal number for one.
+
+_NAMES = tuple(map(_prctl.cap_to_name, range(64)))
+_numbers = {name: number for number, name in enumerate(_NAMES)}
+_numbers["last_cap"] = _prctl.CAP_LAST_CAP  # python-prctl took CAP_LAST_CAP for a capability
+
+ALL_CAPS = tuple(range(_prctl.CAP_LAST_CAP + 1))
+ALL_CAP_NAMES = _NAMES[: len(ALL_CAPS)]
+ALL_FLAGS = (_prctl.CAP_EFFECTIVE, _prctl.CAP_INHERITABLE, _prctl.CAP_PERMITTED)
+ALL_FLAG_NAMES = ("effective", "inheritable", "permitted")
+
+_EVERY = (1 << 64) - 1  # whatever a kernel may have: a mask has no more bits
+
+
+def _number(capability):
+    """The number of a capability that is given as a name or as a number."""
+    if isinstance(capability, str):
+        number = _numbers.get(capability.lower().removeprefix("cap_"))
+        if number is None:
+            raise ValueError(f"Unknown capability: {capability}")
+        return number
+    if not hasattr(capability, "__index__"):
+        raise TypeError(f"A capability must be a str or an int, not {type(capability)}")
+    number = capability.__index__()
+    if not 0 <= number <= 63:
+        shown = number if abs(number) < 1 << 64 else f"a number of {number.bit_length()} bits"
+        raise ValueError(f"Unknown capability: {shown}")
+    return number
+
+
+def _mask(capabilities):
+    mask = 0
+    for capability in capabilities:
+        mask |= 1 << _number(capability)
+    return mask
+
+
+def _names(mask):
+    return [name for number, name in enumerate(_NAMES) if mask >> number & 1]
+
+
+def _operator(compute):
+    """A binary operator of masks as one that gives a plain set of names."""
+
+    def operator(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        return set(_names(compute(_read(self._set), _mask(other))))
+
+    return operator
+
+
+def _comparison(compare):
+    def comparison(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        return compare(set(self), set(other))
+
+    return comparison
+
+
+class CapabilitySet:
+    """One of the five capability sets of the calling thread, live.
+
+    It has an attribute for each capability, in lower case and without CAP_: reading asks the
+    kernel, assigning False drops, assigning True raises. It is also a set of names, a
+    collections.abc.MutableSet; operators other than the in-place ones give plain sets.
+
+    Wherever a capability is an argument, it is a str in any case, with or without "cap_", or an
+    int from 0 to 63: ValueError for any other, TypeError for another type. One that the running
+    kernel does not have is in no set, is dropped without effect and cannot be raised (ValueError).
+    What the kernel refuses is PermissionError, and changes nothing.
+
+    Scope: the calling thread. See capabilities(7), capget(2) and, for the ambient and the bounding
+    set, PR_CAP_AMBIENT (Linux 4.3) and PR_CAPBSET_DROP (Linux 2.6.25) in prctl(2).
+    """
+
+    __slots__ = ("_name", "_set")
+    __hash__ = None
+
+    def __init__(self, name, number):
+        self._name = name
+        self._set = number
+
+    def drop(self, *capabilities):
+        """Drop these capabilities.
+
+        Dropping from permitted drops from effective, too, and what leaves permitted or inheritable
+        leaves ambient. Dropping from the bounding set needs CAP_SETPCAP.
+        """
+        _change(self._set, 0, _mask(capabilities))
+
+    def limit(self, *capabilities):
+        """Drop every other capability that the running kernel has, named or not."""
+        _change(self._set, 0, _EVERY & ~_mask(capabilities))
+
+    def raised(self, *capabilities):
+        """Return a context manager that raises these capabilities for a with block.
+
+        At its end those that were not raised before are dropped again, whatever happened inside.
+        Nothing is ever raised at the end.
+        """
+        return _Raised(self._set, _mask(capabilities))
+
+    def add(self, capability):
+        """Raise a capability."""
+        _change(self._set, 1 << _number(capability), 0)
+
+    def discard(self, capability):
+        """Drop a capability."""
+        self.drop(capability)
+
+    def remove(self, capability):
+        """Drop a capability; KeyError if it is not in the set."""
+        if capability not in self:
+            raise KeyError(capability)
+        self.drop(capability)
+
+    def pop(self):
+        """Drop a capability and return its name; KeyError if the set is empty."""
+        for name in self:
+            self.drop(name)
+            return name
+        raise KeyError(f"{self._name} is empty")
+
+    def clear(self):
+        """Drop all capabilities."""
+        self.limit()
+
+    def isdisjoint(self, other):
+        """Return whether no capability is in both sets."""
+        return not _read(self._set) & _mask(other)
+
+    def __contains__(self, capability):
+        return _has(self._set, _number(capability))
+
+    def __iter__(self):
+        return iter(_names(_read(self._set)))
+
+    def __len__(self):
+        return _read(self._set).bit_count()
+
+    def __repr__(self):
+        mask = _read(self._set)
+        members = _names(mask)
+        others = [name for name in ALL_CAP_NAMES if name not in members]
+        if not others:
+            shown = "all"
+        elif len(others) < len(members):
+            shown = "all but " + ", ".join(others)
+        else:
+            shown = ", ".join(members) or "none"
+        return f"<{self._name}: {shown}>"
+
+    __eq__ = _comparison(set.__eq__)
+    __le__ = _comparison(set.__le__)
+    __lt__ = _comparison(set.__lt__)
+    __ge__ = _comparison(set.__ge__)
+    __gt__ = _comparison(set.__gt__)
+
+    __or__ = __ror__ = _operator(lambda mine, other: mine | other)
+    __and__ = __rand__ = _operator(lambda mine, other: mine & other)
+    __xor__ = __rxor__ = _operator(lambda mine, other: mine ^ other)
+    __sub__ = _operator(lambda mine, other: mine & ~other)
+    __rsub__ = _operator(lambda mine, other: other & ~mine)
+
+    # In place: one change for all of them.
+
+    def __ior__(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        _change(self._set, _mask(other), 0)
+        return self
+
+    def __iand__(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        self.limit(*other)
+        return self
+
+    def __isub__(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        self.drop(*other)
+        return self
+
+    def __ixor__(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        mask, have = _mask(other), _read(self._set)
+        _change(self._set, mask & ~have, mask & have)
+        return self
+
+
+class _Raised:
+    """What CapabilitySet.raised() returns; it may be entered again inside itself."""
+
+    def __init__(self, number, mask):
+        self._set = number
+        self._mask = mask
+        self._to_drop = []
+
+    def __enter__(self):
+        missing = self._mask & ~_read(self._set)
+        _change(self._set, missing, 0)
+        self._to_drop.append(missing)
+
+    def __exit__(self, *_):
+        _change(self._set, 0, self._to_drop.pop())
+
+
+def _capability(number, text):
+    """The attribute of a capability."""
+
+    def fget(self):
+        return _has(self._set, number)
+
+    def fset(self, value):
+        if value:
+            _change(self._set, 1 << number, 0)
+        else:
+            _change(self._set, 0, 1 << number)
+
+    return property(fget, fset, None, text)
+
+
+for _index, (_name, _text) in enumerate(_prctl._CAPABILITIES):
+    setattr(CapabilitySet, _name, _capability(_index, _text))
+CapabilitySet.last_cap = _capability(_prctl.CAP_LAST_CAP, "The kernel's last capability.")
+MutableSet.register(CapabilitySet)
+
+# The numbers are those of src/capability.c.
+cap_effective = CapabilitySet("cap_effective", 0)
+cap_permitted = CapabilitySet("cap_permitted", 1)
+cap_inheritable = CapabilitySet("cap_inheritable", 2)
+cap_ambient = CapabilitySet("cap_ambient", 3)
+capbset = CapabilitySet("capbset", 4)
+
+
+def _several(value):
+    """One, or a sequence of them, as a sequence. A str is one."""
+    return (value,) if isinstance(value, str) or not hasattr(value, "__iter__") else value
+
+
+def get_caps(*requests):
+    """Return which capabilities the calling thread has: get_caps((caps, flags), ...).
+
+    Each request is a pair of a capability or a sequence of them, and a flag (CAP_EFFECTIVE,
+    CAP_PERMITTED, CAP_INHERITABLE) or a sequence of them. The result is a dict of all three flags
+    to dicts of capability number to bool. KeyError for an unknown flag, ValueError for an unknown
+    capability.
+
+    Scope: the calling thread. See capget(2).
+    """
+    lists = {flag: [] for flag in range(3)}
+    for caps, flags in requests:
+        numbers = [_number(cap) for cap in _several(caps)]
+        for flag in _several(flags):
+            lists[flag].extend(numbers)
+    return _prctl.get_caps(*lists.values())
+
+
+def set_caps(*requests):
+    """Raise and drop capabilities, all at once: set_caps((caps, flags, value), ...).
+
+    The pairs are those of get_caps(); a true value raises, a false one drops, and where both are
+    asked for the capability is dropped. Dropping from permitted drops from effective, too.
+    KeyError and ValueError as there; PermissionError when the kernel refuses, which then has
+    changed nothing.
+
+    Scope: the calling thread. See capset(2).
+    """
+    lists = {(flag, value): [] for value in (True, False) for flag in range(3)}
+    for caps, flags, value in requests:
+        numbers = [_number(cap) for cap in _several(caps)]
+        for flag in _several(flags):
+            lists[flag, bool(value)].extend(numbers)
+    _prctl.set_caps(*lists.values())
+
+
+class Securebits:
+    """The secure bits of the calling thread, live: a bool attribute for each.
+
+    Assigning needs CAP_SETPCAP (PermissionError), except for keep_caps, which goes through
+    set_keepcaps(), and for the exec_* bits with their locks (Linux 6.14). A bit whose lock is set
+    cannot be changed any more, and a lock cannot be unset.
+
+    Scope: the calling thread. See capabilities(7) and PR_SET_SECUREBITS in prctl(2).
+    """
+
+    __slots__ = ()
+
+    def __repr__(self):
+        names = [name for name in _SECUREBITS if getattr(self, name)]
+        return f"<securebits: {', '.join(names) or 'none'}>"
+
+
+def _securebit(bit, text):
+    """The attribute of a secure bit."""
+
+    def fget(self):
+        return get_securebits() & bit != 0
+
+    def fset(self, value):
+        bits = get_securebits()
+        set_securebits(bits | bit if value else bits & ~bit)
+
+    def fset_keep_caps(self, value):
+        set_keepcaps(value)
+
+    return property(fget, fset_keep_caps if bit == SECBIT_KEEP_CAPS else fset, None, text)
+
+
+_SECUREBITS = {
+    "noroot": "uid 0 gives no capabilities at exec.",
+    "no_setuid_fixup": "Changing user ids leaves the capability sets alone.",
+    "keep_caps": "The permitted set outlives a change from uid 0; exec clears it.",
+    "no_cap_ambient_raise": "Nothing can be added to the ambient set.",
+    "exec_restrict_file": "Interpreters should run only files that the user may execute.",
+    "exec_deny_interactive": "Interpreters should run no commands but those in files.",
+}
+for _name in list(_SECUREBITS):
+    _SECUREBITS[f"{_name}_locked"] = f"{_name} cannot be changed any more."
+for _name, _text in _SECUREBITS.items():
+    _bit = getattr(_prctl, f"SECBIT_{_name.upper()}")
+    setattr(Securebits, _name, _securebit(_bit, _text))
+
+securebits = Securebits()
+
+_LIVE = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset", "securebits")
+
+__all__ = [  # noqa: PLE0604
+    *(name for name in _exported if name != "prctl"),
+    *_LIVE,
+    *("ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"),
+]
+
+
+class _Module(type(sys)):
+    """Refuses what would silently put a plain set in the place of a live one."""
+
+    def __setattr__(self, name, value):
+        if name in _LIVE and value is not getattr(self, name):
+            raise AttributeError(
+                f"prctl.{name} is live and cannot be replaced: use its methods, or -=, &= and |="
+            )
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name):
+        if name in _LIVE:
+            raise AttributeError(f"prctl.{name} is live and cannot be deleted")
+        super().__delattr__(name)
+
+
+sys.modules[__name__].__class__ = _Module

@@ -1,0 +1,34 @@
+"""The extension module; every static fact of the package is in pyproject.toml."""
+
+import sysconfig
+import tomllib
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text())["project"]
+macros = [("PRCTL_VERSION", f'"{project["version"]}"')]
+
+# A free-threaded interpreter cannot load the stable ABI: it gets a build of its own.
+stable_abi = not sysconfig.get_config_var("Py_GIL_DISABLED")
+if stable_abi:
+    macros.append(("Py_LIMITED_API", "0x030B0000"))
+
+setup(
+    ext_modules=[
+        Extension(
+            "_prctl",
+            sources=[
+                "_prctlmodule.c",
+                "src/capability.c",
+                "src/convert.c",
+                "src/proctitle.c",
+            ],
+            depends=["src/prctlmodule.h", "src/options.h", "src/constants.h"],
+            define_macros=macros,
+            libraries=["cap"],
+            py_limited_api=stable_abi,
+        )
+    ],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if stable_abi else {},
+)

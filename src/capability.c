@@ -1,0 +1,595 @@
+/*
+ * The capability sets of the calling thread as 64-bit masks, one bit a capability, and what libcap knows better.
+ */
+#include "prctlmodule.h"
+
+#if !__has_include(<sys/capability.h>)
+#error "libcap's headers are missing: install libcap-dev (Debian, Ubuntu), libcap-devel (Fedora) or libcap-dev (Alpine)"
+#endif
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The sets of a thread in libcap's order of flags, then the two that only prctl(2) reaches. */
+enum set { EFFECTIVE, PERMITTED, INHERITABLE, AMBIENT, BOUNDING, SETS };
+
+enum {
+    PR_CAPBSET_READ = 23,
+    PR_CAPBSET_DROP = 24,
+    PR_CAP_AMBIENT = 47,
+    PR_CAP_AMBIENT_IS_SET = 1,
+    PR_CAP_AMBIENT_RAISE = 2,
+    PR_CAP_AMBIENT_LOWER = 3,
+    PR_CAP_AMBIENT_CLEAR_ALL = 4,
+};
+
+static const struct {
+    const char *name;
+    const char *text;
+} capabilities[] = {
+#define CAPABILITY(name, number, text) [number] = {#name, text},
+#include "constants.h"
+};
+
+#define MASK(capability) ((uint64_t)1 << (capability))
+
+/* The three sets of the calling thread. */
+struct sets {
+    uint64_t mask[3];
+};
+
+static int
+sets_get(struct sets *sets)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return -1;
+    sets->mask[EFFECTIVE] = data[0].effective | (uint64_t)data[1].effective << 32;
+    sets->mask[PERMITTED] = data[0].permitted | (uint64_t)data[1].permitted << 32;
+    sets->mask[INHERITABLE] = data[0].inheritable | (uint64_t)data[1].inheritable << 32;
+    return 0;
+}
+
+static int
+sets_set(const struct sets *sets)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    for (int half = 0; half < 2; half++) {
+        data[half].effective = (uint32_t)(sets->mask[EFFECTIVE] >> 32 * half);
+        data[half].permitted = (uint32_t)(sets->mask[PERMITTED] >> 32 * half);
+        data[half].inheritable = (uint32_t)(sets->mask[INHERITABLE] >> 32 * half);
+    }
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+int
+has_effective(int capability)
+{
+    struct sets sets;
+    int error = errno;
+    int has = sets_get(&sets) == 0 && (sets.mask[EFFECTIVE] & MASK(capability));
+
+    errno = error;
+    return has;
+}
+
+/*
+ * Names
+ */
+
+/* The name without cap_; libcap may know one that is newer than our table. Else the number. */
+static PyObject *
+capability_name(int number)
+{
+    char name[32];
+    char *known;
+    PyObject *result;
+    size_t i;
+
+    if ((size_t)number < COUNT(capabilities)) {
+        const char *constant = capabilities[number].name;
+        for (i = 0; constant[i] != '\0' && i < sizeof name - 1; i++)
+            name[i] = (char)tolower((unsigned char)constant[i]);
+        return PyUnicode_FromStringAndSize(name, (Py_ssize_t)i);
+    }
+    known = cap_to_name(number);
+    if (known == NULL)
+        return PyErr_NoMemory();
+    result = PyUnicode_FromString(strncmp(known, "cap_", 4) == 0 ? known + 4 : known);
+    (void)cap_free(known); /* fails only for what libcap has not allocated */
+    return result;
+}
+
+/* "permitted does not have net_raw, sys_admin", or NULL with an exception. */
+static PyObject *
+name_capabilities(const char *what, uint64_t mask)
+{
+    PyObject *text = PyUnicode_FromString(what);
+
+    for (int number = 0; text != NULL && number < 64; number++) {
+        PyObject *name, *longer;
+        if (!(mask & MASK(number)))
+            continue;
+        name = capability_name(number);
+        longer = name == NULL ? NULL : PyUnicode_FromFormat(mask & (MASK(number) - 1) ? "%U, %U" : "%U %U", text, name);
+        Py_XDECREF(name);
+        Py_DECREF(text);
+        text = longer;
+    }
+    return text;
+}
+
+/* Raise an exception about capabilities; error is 0 for ValueError. Returns -1. */
+static int
+raise_about(int error, const char *what, uint64_t mask)
+{
+    PyObject *text = name_capabilities(what, mask);
+
+    if (text == NULL)
+        return -1;
+    if (error) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(text, NULL);
+        if (utf8 != NULL)
+            raise_errno(error, utf8);
+    } else {
+        PyErr_SetObject(PyExc_ValueError, text);
+    }
+    Py_DECREF(text);
+    return -1;
+}
+
+/*
+ * The last capability of the running kernel
+ */
+
+static _Atomic int last_capability;
+
+/* -1 with errno when neither /proc nor the kernel itself tells. */
+static int
+find_last_capability(void)
+{
+    char text[16] = "";
+    int number;
+
+    if (read_file("/proc/sys/kernel/cap_last_cap", text, sizeof text - 1) > 0 && isdigit((unsigned char)text[0])) {
+        number = atoi(text);
+        return number < 64 ? number : 63; /* the masks of capget(2) end there */
+    }
+    for (number = 0; number < 64; number++)
+        if (prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number}) < 0)
+            break;
+    return number - 1;
+}
+
+static uint64_t
+kernel_mask(void)
+{
+    return ~(uint64_t)0 >> (63 - last_capability);
+}
+
+/*
+ * Reading a set
+ */
+
+/* 1, 0, or -1 with errno. A capability that the kernel does not have is in no set. */
+static int
+set_has(enum set set, int number)
+{
+    struct sets sets;
+    long result;
+
+    if (number > last_capability)
+        return 0;
+    if (set == AMBIENT)
+        return (int)prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_IS_SET, (unsigned long)number});
+    if (set == BOUNDING)
+        return (int)prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number});
+    result = sets_get(&sets);
+    return result < 0 ? -1 : (sets.mask[set] & MASK(number)) != 0;
+}
+
+static int
+set_read(enum set set, uint64_t *mask)
+{
+    struct sets sets;
+
+    *mask = 0;
+    if (set < AMBIENT) {
+        if (sets_get(&sets) < 0)
+            return -1;
+        *mask = sets.mask[set];
+        return 0;
+    }
+    for (int number = 0; number <= last_capability; number++) {
+        int has = set_has(set, number);
+        if (has < 0)
+            return -1;
+        if (has)
+            *mask |= MASK(number);
+    }
+    return 0;
+}
+
+/*
+ * Changing a set. All return 0, or -1 with an exception.
+ */
+
+/* Which of capset(2)'s rules the change breaks. */
+static int
+capset_refused(const struct sets *old, const struct sets *new)
+{
+    int error = errno;
+    const uint64_t *o = old->mask, *n = new->mask;
+    uint64_t added = n[INHERITABLE] & ~o[INHERITABLE];
+
+    if (error != EPERM)
+        return raise_errno(error, NULL), -1;
+    if (n[PERMITTED] & ~o[PERMITTED])
+        return raise_about(error, "permitted can only lose, and does not have", n[PERMITTED] & ~o[PERMITTED]);
+    if (n[EFFECTIVE] & ~n[PERMITTED])
+        return raise_about(error, "permitted does not have", n[EFFECTIVE] & ~n[PERMITTED]);
+    if ((added & ~o[PERMITTED]) && !has_effective(CAP_SETPCAP))
+        return raise_about(error, "what permitted does not have needs CAP_SETPCAP to become inheritable:",
+                           added & ~o[PERMITTED]);
+    if (added)
+        return raise_about(error, "the bounding set may lack", added);
+    return raise_errno(error, NULL), -1;
+}
+
+/* One capget and one capset. What leaves permitted leaves effective, too: the kernel demands it. */
+static int
+change_thread_sets(const struct sets *add, const struct sets *drop)
+{
+    struct sets old, new;
+
+    if (sets_get(&old) < 0)
+        return raise_errno(errno, NULL), -1;
+    for (int set = EFFECTIVE; set <= INHERITABLE; set++)
+        new.mask[set] = (old.mask[set] | add->mask[set]) & ~drop->mask[set];
+    new.mask[EFFECTIVE] &= ~drop->mask[PERMITTED];
+    return sets_set(&new) < 0 ? capset_refused(&old, &new) : 0;
+}
+
+/* What can fail comes first: all that the kernel asks of the raised ones is known before the first is. */
+static int
+change_ambient(uint64_t add, uint64_t drop)
+{
+    struct sets sets;
+    uint64_t lacking;
+
+    if (sets_get(&sets) < 0)
+        return raise_errno(errno, NULL), -1;
+    lacking = add & ~(sets.mask[PERMITTED] & sets.mask[INHERITABLE]);
+    if (lacking)
+        return raise_about(EPERM, "permitted and inheritable do not both have", lacking);
+    for (int number = 0; number <= last_capability; number++) {
+        unsigned long a[4] = {PR_CAP_AMBIENT_RAISE, (unsigned long)number};
+        if ((add & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
+            return raise_errno(errno, errno == EPERM ? "the securebit no_cap_ambient_raise is set" : NULL), -1;
+    }
+    if ((drop & kernel_mask()) == kernel_mask()) {
+        if (prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}) < 0)
+            return raise_errno(errno, NULL), -1;
+        return 0;
+    }
+    for (int number = 0; number <= last_capability; number++) {
+        unsigned long a[4] = {PR_CAP_AMBIENT_LOWER, (unsigned long)number};
+        if ((drop & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
+            return raise_errno(errno, NULL), -1;
+    }
+    return 0;
+}
+
+/* One call a capability: the kernel refuses the first of them, or none. */
+static int
+drop_bounding(uint64_t drop)
+{
+    for (int number = 0; number <= last_capability; number++) {
+        int has = (drop & MASK(number)) ? set_has(BOUNDING, number) : 0;
+        if (has > 0)
+            has = (int)prctl_call(PR_CAPBSET_DROP, (unsigned long[4]){(unsigned long)number});
+        if (has < 0) {
+            int error = errno;
+            int lacks = error == EPERM && !has_effective(CAP_SETPCAP);
+            raise_errno(error, lacks ? "dropping from the bounding set needs CAP_SETPCAP" : NULL);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+check_raised(uint64_t add)
+{
+    if (add & ~kernel_mask())
+        return raise_about(0, "This kernel does not have the capability", add & ~kernel_mask());
+    return 0;
+}
+
+static int
+change_set(enum set set, uint64_t add, uint64_t drop)
+{
+    struct sets adds = {{0}}, drops = {{0}};
+
+    if (set == BOUNDING) {
+        if (add) {
+            PyErr_SetString(PyExc_ValueError, "Capabilities can only be dropped from the bounding set, not raised in it");
+            return -1;
+        }
+        return drop_bounding(drop);
+    }
+    if (check_raised(add) < 0)
+        return -1;
+    if (set == AMBIENT)
+        return change_ambient(add, drop);
+    adds.mask[set] = add;
+    drops.mask[set] = drop;
+    return change_thread_sets(&adds, &drops);
+}
+
+/*
+ * The functions that prctl.py builds the objects on
+ */
+
+static int
+get_set(PyObject *object, enum set *set)
+{
+    long number = PyLong_AsLong(object);
+
+    if (number >= 0 && number < SETS) {
+        *set = (enum set)number;
+        return 0;
+    }
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_ValueError, "Unknown set: %ld", number);
+    return -1;
+}
+
+static int
+wrong_count(const char *name, Py_ssize_t expected, Py_ssize_t given)
+{
+    if (expected != given)
+        PyErr_Format(PyExc_TypeError, "%s() takes %zd arguments (%zd given)", name, expected, given);
+    return expected != given;
+}
+
+PyDoc_STRVAR(cap_has_doc,
+"_cap_has(set, capability, /)\n--\n\n"
+"Return whether a set (0 effective, 1 permitted, 2 inheritable, 3 ambient, 4 bounding) has a capability.");
+
+static PyObject *
+cap_has(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given)
+{
+    enum set set;
+    int number, has;
+
+    if (wrong_count("_cap_has", 2, given) || get_set(arguments[0], &set) < 0)
+        return NULL;
+    number = capability_number(arguments[1]);
+    if (number < 0)
+        return NULL;
+    has = set_has(set, number);
+    return has < 0 ? raise_errno(errno, NULL) : PyBool_FromLong(has);
+}
+
+PyDoc_STRVAR(cap_read_doc, "_cap_read(set, /)\n--\n\nReturn a set as a mask.");
+
+static PyObject *
+cap_read(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    enum set set;
+    uint64_t mask;
+
+    if (get_set(argument, &set) < 0)
+        return NULL;
+    if (set_read(set, &mask) < 0)
+        return raise_errno(errno, NULL);
+    return PyLong_FromUnsignedLongLong(mask);
+}
+
+PyDoc_STRVAR(cap_change_doc,
+"_cap_change(set, add, drop, /)\n--\n\nRaise and lower the capabilities of two masks in a set; drop wins.");
+
+static PyObject *
+cap_change(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given)
+{
+    enum set set;
+    uint64_t add, drop;
+
+    if (wrong_count("_cap_change", 3, given) || get_set(arguments[0], &set) < 0)
+        return NULL;
+    add = PyLong_AsUnsignedLongLong(arguments[1]);
+    if (PyErr_Occurred())
+        return NULL;
+    drop = PyLong_AsUnsignedLongLong(arguments[2]);
+    if (PyErr_Occurred() || change_set(set, add & ~drop, drop) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+/*
+ * python-prctl's functions of the same names
+ */
+
+PyDoc_STRVAR(cap_to_name_doc,
+"cap_to_name(capability, /)\n--\n\n"
+"Return the name of a capability number, without ``cap_``: a str.\n"
+"\n"
+"One that has no name is its decimal number. ValueError outside 0 to 63.\n"
+"See cap_to_name(3).");
+
+static PyObject *
+py_cap_to_name(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    int number = capability_number(argument);
+
+    return number < 0 ? NULL : capability_name(number);
+}
+
+/* The next number of an iterator: 0 to 63, -1 at the end, -2 with an exception. Programs count up to 1023 to be sure to have
+ * dropped all: what no mask can hold is passed over. */
+static int
+next_number(PyObject *iterator)
+{
+    PyObject *item;
+
+    while ((item = PyIter_Next(iterator)) != NULL) {
+        long number = PyLong_AsLong(item);
+        Py_DECREF(item);
+        if (number == -1 && PyErr_Occurred()) {
+            if (PyErr_ExceptionMatches(PyExc_OverflowError))
+                PyErr_SetString(PyExc_ValueError, "Unknown capability: a number of more than 64 bits");
+            return -2;
+        }
+        if (number < 0 || number > 1023) {
+            PyErr_Format(PyExc_ValueError, "Unknown capability: %ld", number);
+            return -2;
+        }
+        if (number < 64)
+            return (int)number;
+    }
+    return PyErr_Occurred() ? -2 : -1;
+}
+
+static int
+mask_from_list(PyObject *list, uint64_t *mask)
+{
+    PyObject *iterator;
+    int number;
+
+    *mask = 0;
+    if (list == NULL)
+        return 0;
+    iterator = PyObject_GetIter(list);
+    if (iterator == NULL)
+        return -1;
+    while ((number = next_number(iterator)) >= 0)
+        *mask |= MASK(number);
+    Py_DECREF(iterator);
+    return number == -1 ? 0 : -1;
+}
+
+/* {capability: whether mask has it} for a list of numbers */
+static PyObject *
+dict_from_list(PyObject *list, uint64_t mask)
+{
+    PyObject *dict = PyDict_New(), *iterator = NULL;
+    int number = -1;
+
+    if (dict == NULL || list == NULL)
+        return dict;
+    iterator = PyObject_GetIter(list);
+    while (iterator != NULL && (number = next_number(iterator)) >= 0) {
+        PyObject *key = PyLong_FromLong(number);
+        int failed = key == NULL || PyDict_SetItem(dict, key, mask & MASK(number) ? Py_True : Py_False) < 0;
+        Py_XDECREF(key);
+        if (failed) {
+            number = -2;
+            break;
+        }
+    }
+    Py_XDECREF(iterator);
+    if (PyErr_Occurred() || number == -2)
+        Py_CLEAR(dict);
+    return dict;
+}
+
+PyDoc_STRVAR(get_caps_doc,
+"get_caps(effective, permitted=[], inheritable=[], /)\n--\n\n"
+"Return which of the listed capability numbers the calling thread has.\n"
+"\n"
+"A dict of CAP_EFFECTIVE, CAP_PERMITTED and CAP_INHERITABLE to dicts of number to\n"
+"bool. Numbers from 64 to 1023 are passed over; beyond is ValueError. See capget(2).");
+
+static PyObject *
+get_caps(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *lists[3] = {NULL}, *result;
+    struct sets sets;
+
+    if (!PyArg_ParseTuple(args, "O|OO:get_caps", &lists[0], &lists[1], &lists[2]))
+        return NULL;
+    if (sets_get(&sets) < 0)
+        return raise_errno(errno, NULL);
+    result = PyDict_New();
+    for (int set = EFFECTIVE; result != NULL && set <= INHERITABLE; set++) {
+        PyObject *key = PyLong_FromLong(set);
+        PyObject *dict = dict_from_list(lists[set], sets.mask[set]);
+        if (key == NULL || dict == NULL || PyDict_SetItem(result, key, dict) < 0)
+            Py_CLEAR(result);
+        Py_XDECREF(key);
+        Py_XDECREF(dict);
+    }
+    return result;
+}
+
+PyDoc_STRVAR(set_caps_doc,
+"set_caps(effective, permitted=[], inheritable=[],\n"
+"         not_effective=[], not_permitted=[], not_inheritable=[], /)\n--\n\n"
+"Raise the capability numbers of the first three lists and drop those of the others.\n"
+"\n"
+"One capset(2) for all; what is in both lists of a set is dropped, and what is dropped\n"
+"from permitted is dropped from effective. Numbers from 64 to 1023 are passed over;\n"
+"beyond is ValueError, and so is raising what the kernel does not have.\n"
+"PermissionError when the thread may not have what is raised: nothing has changed then.");
+
+static PyObject *
+set_caps(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *lists[6] = {NULL};
+    struct sets add, drop;
+
+    if (!PyArg_ParseTuple(args, "O|OOOOO:set_caps", &lists[0], &lists[1], &lists[2], &lists[3], &lists[4], &lists[5]))
+        return NULL;
+    for (int set = EFFECTIVE; set <= INHERITABLE; set++)
+        if (mask_from_list(lists[set], &add.mask[set]) < 0 || mask_from_list(lists[3 + set], &drop.mask[set]) < 0 ||
+            check_raised(add.mask[set] & ~drop.mask[set]) < 0)
+            return NULL;
+    if (change_thread_sets(&add, &drop) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+PyMethodDef capability_methods[] = {
+    {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
+    {"_cap_read", cap_read, METH_O, cap_read_doc},
+    {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},
+    {"cap_to_name", py_cap_to_name, METH_O, cap_to_name_doc},
+    {"get_caps", get_caps, METH_VARARGS, get_caps_doc},
+    {"set_caps", set_caps, METH_VARARGS, set_caps_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+/* CAP_LAST_CAP, and _CAPABILITIES: the (name, docstring) of every capability that has one, in the order of the numbers. */
+int
+capability_exec(PyObject *module)
+{
+    PyObject *table;
+    int result, last = find_last_capability();
+
+    if (last < 0)
+        return raise_errno(errno, "cannot tell the last capability"), -1;
+    last_capability = last;
+    table = PyTuple_New(COUNT(capabilities));
+    if (table == NULL)
+        return -1;
+    for (int number = 0; number < (int)COUNT(capabilities); number++) {
+        PyObject *row = Py_BuildValue("(Ns)", capability_name(number), capabilities[number].text);
+        if (row == NULL || PyTuple_SetItem(table, number, row) < 0) {
+            Py_DECREF(table);
+            return -1;
+        }
+    }
+    result = PyModule_AddObjectRef(module, "_CAPABILITIES", table);
+    Py_DECREF(table);
+    return result < 0 ? -1 : PyModule_AddIntConstant(module, "CAP_LAST_CAP", last);
+}

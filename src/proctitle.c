@@ -1,0 +1,361 @@
+/*
+ * The process title: what ps shows and /proc/PID/cmdline holds.
+ *
+ * The kernel reads the command line from [arg_start, arg_end) of the process's memory map, and when the byte before arg_end
+ * is not NUL it answers the string at arg_start up to its first NUL instead. So the first call maps an area of our own and
+ * moves arg_start and arg_end there; every later call is a copy. The original argv and the environment are never touched,
+ * unless the kernel refuses both ways of moving: then argv itself is overwritten.
+ */
+#include "prctlmodule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    PR_SET_MM = 35,
+    PR_SET_MM_ARG_START = 8,
+    PR_SET_MM_ARG_END = 9,
+    PR_SET_MM_MAP = 14,
+};
+
+/* The kernel shows a page of the title, whatever the size of a page: the least there is leaves 4095 bytes and the NUL. */
+#define TITLE_MAX 4095
+
+/* The kernel's struct prctl_mm_map: 104 bytes on every architecture, hence no pointer and no natural padding. */
+struct mm_map {
+    uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t auxv;
+    uint32_t auxv_size, exe_fd;
+};
+
+/* Where the title lives; under process_lock(). */
+static struct {
+    char *area;       /* NULL until the first call */
+    size_t capacity;  /* the longest title */
+    char *marker;     /* the byte before arg_end */
+    int marker_may_be_nul; /* argv is the area: the longest title ends in the marker's place */
+} title;
+
+/* The original argv as one piece of memory: the strings that follow each other without a gap. */
+static struct {
+    char *start, *end;
+} argv_area;
+
+#ifdef __GLIBC__
+/* glibc hands a constructor the program's own argc and argv, a dlopened library's too; musl does not. */
+__attribute__((constructor)) static void
+remember_argv(int argc, char **argv, char **Py_UNUSED(envp))
+{
+    if (argc < 1 || argv == NULL || argv[0] == NULL)
+        return;
+    argv_area.start = argv_area.end = argv[0];
+    for (int i = 0; i < argc && argv[i] == argv_area.end; i++)
+        argv_area.end += strlen(argv[i]) + 1;
+}
+#endif
+
+/* The memory map as it stands, from proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. */
+static int
+read_map(const char *path, struct mm_map *map)
+{
+    char stat[2048];
+    ssize_t length = read_file(path, stat, sizeof stat - 1);
+    uint64_t field[53] = {0};
+    char *next;
+
+    if (length < 0)
+        return -1;
+    stat[length] = '\0';
+    next = strrchr(stat, ')'); /* the name may hold blanks and parentheses itself */
+    if (next == NULL || strlen(next) < 4) {
+        errno = EPROTO;
+        return -1;
+    }
+    next += 3; /* past the state, field 3 */
+    for (int number = 4; number <= 52; number++) {
+        char *end;
+        field[number] = strtoull(next, &end, 10);
+        if (end == next) {
+            errno = EPROTO;
+            return -1;
+        }
+        next = end;
+    }
+    *map = (struct mm_map){
+        .start_code = field[26],
+        .end_code = field[27],
+        .start_stack = field[28],
+        .start_data = field[45],
+        .end_data = field[46],
+        .start_brk = field[47],
+        .brk = (unsigned long)syscall(SYS_brk, 0),
+        .arg_start = field[48],
+        .arg_end = field[49],
+        .env_start = field[50],
+        .env_end = field[51],
+        .exe_fd = UINT32_MAX, /* leave the executable alone */
+    };
+    return 0;
+}
+
+static long
+set_mm(unsigned long field, unsigned long value, unsigned long size)
+{
+    return prctl_call(PR_SET_MM, (unsigned long[4]){field, value, size, 0});
+}
+
+static long
+set_map(struct mm_map *map)
+{
+    return set_mm(PR_SET_MM_MAP, (unsigned long)map, sizeof *map);
+}
+
+/* The whole map at once (Linux 3.18 with CONFIG_CHECKPOINT_RESTORE): needs no privilege. */
+static int
+move_with_map(struct mm_map map, unsigned long start, unsigned long end)
+{
+    uint64_t libc_break;
+
+    map.arg_start = start;
+    map.arg_end = end;
+    if (set_map(&map) < 0)
+        return -1;
+    /* Another thread may have moved the break since it was read. libc knows where it is: tell the kernel again. Should that
+     * fail, the heap can no longer grow by brk, and malloc goes on with mmap. */
+    libc_break = (unsigned long)sbrk(0);
+    if (libc_break != map.brk) {
+        map.brk = libc_break;
+        (void)set_map(&map);
+    }
+    return 0;
+}
+
+/* One end after the other: needs CAP_SYS_RESOURCE. arg_start must never be behind arg_end, so the order matters. */
+static int
+move_by_field(const struct mm_map *map, unsigned long start, unsigned long end)
+{
+    int up = start > map->arg_end;
+    unsigned long first = up ? PR_SET_MM_ARG_END : PR_SET_MM_ARG_START;
+    unsigned long second = up ? PR_SET_MM_ARG_START : PR_SET_MM_ARG_END;
+
+    if (set_mm(first, up ? end : start, 0) < 0)
+        return -1;
+    if (set_mm(second, up ? start : end, 0) < 0) {
+        int error = errno;
+        (void)set_mm(first, (unsigned long)(up ? map->arg_end : map->arg_start), 0);
+        errno = error;
+        return -1;
+    }
+    return 0;
+}
+
+/* An area of our own: a page for the title, then the byte before arg_end. */
+static int
+use_own_area(void)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct mm_map map;
+    char *area;
+
+    if (read_map("/proc/self/stat", &map) < 0)
+        return -1;
+    /* A main thread that has ended has no memory map to show. */
+    if (map.start_code == 0 && read_map("/proc/thread-self/stat", &map) < 0)
+        return -1;
+    area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (area == MAP_FAILED)
+        return -1;
+    area[page] = '.';
+    if (move_with_map(map, (unsigned long)area, (unsigned long)(area + page + 1)) < 0 &&
+        move_by_field(&map, (unsigned long)area, (unsigned long)(area + page + 1)) < 0) {
+        int error = errno;
+        munmap(area, 2 * page);
+        errno = error;
+        return -1;
+    }
+    title.area = area;
+    title.capacity = TITLE_MAX;
+    title.marker = area + page;
+    return 0;
+}
+
+/* The last way: overwrite the original argv. Where libc does not tell where it is, the kernel's numbers are taken. */
+static int
+use_argv(void)
+{
+    if (argv_area.start == NULL) {
+        struct mm_map map;
+        if (read_map("/proc/self/stat", &map) < 0)
+            return -1;
+        argv_area.start = (char *)(uintptr_t)map.arg_start;
+        argv_area.end = (char *)(uintptr_t)map.arg_end;
+    }
+    if (argv_area.start == NULL || argv_area.end - argv_area.start < 2) {
+        errno = ENOTSUP;
+        return -1;
+    }
+    title.area = argv_area.start;
+    title.capacity = (size_t)(argv_area.end - argv_area.start) - 1;
+    if (title.capacity > TITLE_MAX)
+        title.capacity = TITLE_MAX;
+    title.marker = argv_area.end - 1;
+    title.marker_may_be_nul = 1;
+    return 0;
+}
+
+/* How long a title may be: finds a place for it at the first call. 0 with errno when there is none. */
+static size_t
+title_capacity(void)
+{
+    if (title.area == NULL && use_own_area() < 0 && use_argv() < 0)
+        return 0;
+    return title.capacity;
+}
+
+static void
+title_copy(const struct text *text)
+{
+    memcpy(title.area, text->bytes, text->length);
+    title.area[text->length] = '\0';
+    /* When argv is the area, the kernel must not show what is left of the arguments behind the title. */
+    if (title.marker_may_be_nul && title.area + text->length < title.marker)
+        *title.marker = '.';
+}
+
+PyDoc_STRVAR(set_proctitle_doc,
+"set_proctitle(title, /)\n--\n\n"
+"Set the title of the process: what ``ps aux``, ``top -c`` and ``/proc/PID/cmdline`` show.\n"
+"\n"
+"*title* is a str or bytes, at most 4095 bytes long; a longer one is cut, a str\n"
+"between characters. The empty title is allowed. ``sys.argv``, the environment and\n"
+"the C argv stay as they are. No privilege is needed. The first call moves the\n"
+"command line in the kernel's map of the process (PR_SET_MM_MAP, Linux 3.18 with\n"
+"CONFIG_CHECKPOINT_RESTORE); later calls make no system call. Where the kernel\n"
+"refuses that, PR_SET_MM_ARG_START is tried (CAP_SYS_RESOURCE), and then argv itself\n"
+"is overwritten, and the title cut to its length.\n"
+"\n"
+"TypeError for other types, ValueError for an embedded NUL, OSError when there is no\n"
+"way to set a title; the old title then stands.\n"
+"\n"
+"Scope: the whole process; a forked child starts with its parent's title. See\n"
+"proc_pid_cmdline(5) and PR_SET_MM in prctl(2).");
+
+static PyObject *
+set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
+{
+    struct text text;
+    size_t capacity;
+    int error;
+
+    if (text_get(object, "title", TITLE_MAX, &text) < 0)
+        return NULL;
+    process_lock();
+    capacity = title_capacity();
+    error = errno;
+    if (text.length <= capacity)
+        title_copy(&text);
+    process_unlock();
+    if (capacity == 0)
+        return text_release(&text), raise_errno(error, "neither can arg_start be moved nor argv be found");
+    if (text.length > capacity) { /* argv is shorter than the title: cut again, between characters */
+        text_release(&text);
+        if (text_get(object, "title", capacity, &text) < 0)
+            return NULL;
+        process_lock();
+        title_copy(&text);
+        process_unlock();
+    }
+    text_release(&text);
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(get_proctitle_doc,
+"get_proctitle()\n--\n\n"
+"Return the title of the process as a str (``os.fsdecode``).\n"
+"\n"
+"It is what set_proctitle() set, or else the original command line with a space\n"
+"between the arguments. OSError when no title is set and /proc cannot be read (musl).\n"
+"\n"
+"Scope: the whole process. See proc_pid_cmdline(5).");
+
+/* The command line as the kernel has it, the arguments ending in NUL each. A bytearray, or NULL with an exception. */
+static PyObject *
+read_cmdline(void)
+{
+    size_t size = 4096;
+
+    for (;;) {
+        char *buffer = PyMem_Malloc(size);
+        PyObject *result;
+        ssize_t length;
+        int error;
+
+        if (buffer == NULL)
+            return PyErr_NoMemory();
+        length = read_file("/proc/self/cmdline", buffer, size);
+        error = errno;
+        if (length >= 0 && (size_t)length < size) {
+            result = PyByteArray_FromStringAndSize(buffer, (Py_ssize_t)length);
+            PyMem_Free(buffer);
+            return result;
+        }
+        PyMem_Free(buffer);
+        if (length < 0 && argv_area.start != NULL)
+            return PyByteArray_FromStringAndSize(argv_area.start, argv_area.end - argv_area.start);
+        if (length < 0)
+            return raise_errno(error, "/proc/self/cmdline");
+        size *= 2;
+    }
+}
+
+/* Join NUL-terminated arguments with spaces. Steals cmdline. */
+static PyObject *
+join_arguments(PyObject *cmdline)
+{
+    PyObject *result;
+    char *bytes;
+    Py_ssize_t length;
+
+    if (cmdline == NULL)
+        return NULL;
+    bytes = PyByteArray_AsString(cmdline);
+    length = PyByteArray_Size(cmdline);
+    if (length > 0 && bytes[length - 1] == '\0')
+        length--;
+    for (Py_ssize_t i = 0; i < length; i++)
+        if (bytes[i] == '\0')
+            bytes[i] = ' ';
+    result = PyUnicode_DecodeFSDefaultAndSize(bytes, length);
+    Py_DECREF(cmdline);
+    return result;
+}
+
+static PyObject *
+get_proctitle(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    char copy[TITLE_MAX];
+    size_t length = 0;
+    int is_set;
+
+    process_lock();
+    is_set = title.area != NULL;
+    if (is_set) {
+        length = strnlen(title.area, title.capacity);
+        memcpy(copy, title.area, length);
+    }
+    process_unlock();
+    if (is_set)
+        return PyUnicode_DecodeFSDefaultAndSize(copy, (Py_ssize_t)length);
+    return join_arguments(read_cmdline());
+}
+
+PyMethodDef proctitle_methods[] = {
+    {"set_proctitle", set_proctitle, METH_O, set_proctitle_doc},
+    {"get_proctitle", get_proctitle, METH_NOARGS, get_proctitle_doc},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,16 @@
+import pytest
+import support
+
+
+@pytest.fixture(params=["root", "user"])
+def user(request):
+    """False and True: for in_child(…, user=user), so that a test runs as root and as a user."""
+    if request.param == "root" and not support.ROOT:
+        pytest.skip("needs root, and the suite runs as an ordinary user")
+    return request.param == "user"
+
+
+@pytest.fixture
+def root():
+    if not support.ROOT:
+        pytest.skip("needs root, and the suite runs as an ordinary user")
