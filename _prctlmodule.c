@@ -853,46 +853,68 @@ static const struct {
 #include "src/constants.h"
 };
 
-/* Steals value. */
+/* Add to a dict, and steal value. The name is not interned, as PyModule_AddObjectRef() would: that doubles the time. */
 static int
-add_object(PyObject *module, const char *name, PyObject *value)
+add_to(PyObject *dict, const char *name, PyObject *value)
 {
-    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+    PyObject *key = PyUnicode_FromString(name);
+    int result = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
 
+    Py_XDECREF(key);
     Py_XDECREF(value);
     return result;
 }
 
-/* The options, and _OPTIONS with their names: the one kind of PR_ name that is not public in prctl. */
+/* Add to the module and, under its public name, to what prctl.py exports. */
 static int
-add_options(PyObject *module)
+add_constant(PyObject *dict, PyObject *exported, const char *name, unsigned long long number)
 {
-    PyObject *names = PyTuple_New(COUNT(options));
-
-    if (names == NULL)
+    if (add_to(dict, name, PyLong_FromUnsignedLongLong(number)) < 0)
         return -1;
-    for (size_t i = 0; i < COUNT(options); i++) {
-        PyObject *name = PyUnicode_InternFromString(options[i].name);
-        if (name == NULL || PyTuple_SetItem(names, (Py_ssize_t)i, name) < 0 ||
-            PyModule_AddIntConstant(module, options[i].name, options[i].number) < 0) {
-            Py_DECREF(names);
-            return -1;
-        }
-    }
-    return add_object(module, "_OPTIONS", names);
+    if (strncmp(name, "PR_CAP_AMBIENT_", 15) == 0) /* CAP_AMBIENT_RAISE would pass for a capability */
+        return 0;
+    return add_to(exported, strncmp(name, "PR_", 3) == 0 ? name + 3 : name, PyLong_FromUnsignedLongLong(number));
 }
 
 static int
+add_constants(PyObject *dict, PyObject *exported)
+{
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (add_to(dict, options[i].name, PyLong_FromLong(options[i].number)) < 0)
+            return -1;
+    for (size_t i = 0; i < COUNT(constants); i++)
+        if (add_constant(dict, exported, constants[i].name, constants[i].number) < 0)
+            return -1;
+    return add_constant(dict, exported, "CAP_LAST_CAP", (unsigned)capability_last());
+}
+
+static int
+export_functions(PyObject *dict, PyObject *exported, const PyMethodDef *methods)
+{
+    for (; methods->ml_name != NULL; methods++) {
+        PyObject *function = PyDict_GetItemString(dict, methods->ml_name);
+        if (function == NULL || PyDict_SetItemString(exported, methods->ml_name, function) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* _EXPORTED is what prctl.py makes public. A loop over the module's names there would take three times as long. */
+static int
 prctl_exec(PyObject *module)
 {
-    if (PyModule_AddFunctions(module, capability_methods) < 0 || PyModule_AddFunctions(module, proctitle_methods) < 0)
-        return -1;
-    for (size_t i = 0; i < COUNT(constants); i++)
-        if (add_object(module, constants[i].name, PyLong_FromUnsignedLongLong(constants[i].number)) < 0)
-            return -1;
-    if (add_options(module) < 0 || capability_exec(module) < 0)
-        return -1;
-    return PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
+    PyObject *dict = PyModule_GetDict(module);
+    PyObject *exported = PyDict_New();
+    int result = -1;
+
+    if (exported != NULL && PyModule_AddFunctions(module, capability_methods) == 0 &&
+        PyModule_AddFunctions(module, proctitle_methods) == 0 && capability_exec(module) == 0 &&
+        add_constants(dict, exported) == 0 && export_functions(dict, exported, option_methods) == 0 &&
+        export_functions(dict, exported, proctitle_methods) == 0 &&
+        PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)
+        result = PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
+    Py_XDECREF(exported);
+    return result;
 }
 
 PyDoc_STRVAR(module_doc, "prctl(2), the capability sets and the process title: what the module prctl is built on.");

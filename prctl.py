@@ -19,7 +19,7 @@ from _collections_abc import MutableSet, Set
 
 import _prctl
 
-if not hasattr(_prctl, "_CAPABILITIES"):
+if not hasattr(_prctl, "_EXPORTED"):
     raise ImportError(
         f"{_prctl.__file__} is not part of this prctl, but left over from python-prctl 1: remove it",
         name="_prctl",
@@ -28,24 +28,16 @@ if not hasattr(_prctl, "_CAPABILITIES"):
 
 __version__ = _prctl.__version__
 
-# The builtins and the constants are _prctl's. The numbers of the options stay there, and so do
-# those of PR_CAP_AMBIENT, which would look like capabilities here.
-_hidden = {*_prctl._OPTIONS, "cap_to_name", "get_caps", "set_caps"}
-_exported = {
-    name.removeprefix("PR_"): value
-    for name, value in vars(_prctl).items()
-    if name[0] != "_" and name not in _hidden and not name.startswith("PR_CAP_AMBIENT_")
-}
-globals().update(_exported)
+# The builtins and the constants. The numbers of the options stay in _prctl, and so do those of
+# PR_CAP_AMBIENT, which would look like capabilities here.
+globals().update(_prctl._EXPORTED)
 
 _has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
 
 
 # Capabilities by name and by number. What has no name yet has its decimal number for one.
 
-_NAMES = tuple(map(_prctl.cap_to_name, range(64)))
-_numbers = {name: number for number, name in enumerate(_NAMES)}
-_numbers["last_cap"] = _prctl.CAP_LAST_CAP  # python-prctl took CAP_LAST_CAP for a capability
+_NAMES = _prctl._CAPABILITY_NAMES
 
 ALL_CAPS = tuple(range(_prctl.CAP_LAST_CAP + 1))
 ALL_CAP_NAMES = _NAMES[: len(ALL_CAPS)]
@@ -58,10 +50,12 @@ _EVERY = (1 << 64) - 1  # whatever a kernel may have: a mask has no more bits
 def _number(capability):
     """The number of a capability that is given as a name or as a number."""
     if isinstance(capability, str):
-        number = _numbers.get(capability.lower().removeprefix("cap_"))
-        if number is None:
-            raise ValueError(f"Unknown capability: {capability}")
-        return number
+        name = capability.lower().removeprefix("cap_")
+        if name in _NAMES:
+            return _NAMES.index(name)
+        if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
+            return CAP_LAST_CAP
+        raise ValueError(f"Unknown capability: {capability}")
     if not hasattr(capability, "__index__"):
         raise TypeError(f"A capability must be a str or an int, not {type(capability)}")
     number = capability.__index__()
@@ -93,6 +87,18 @@ def _operator(compute):
     return operator
 
 
+def _in_place(compute):
+    """An in-place operator: one change for all that it raises and drops."""
+
+    def operator(self, other):
+        if not isinstance(other, Set):
+            return NotImplemented
+        _change(self._set, *compute(_read(self._set), _mask(other)))
+        return self
+
+    return operator
+
+
 def _comparison(compare):
     def comparison(self, other):
         if not isinstance(other, Set):
@@ -100,6 +106,21 @@ def _comparison(compare):
         return compare(set(self), set(other))
 
     return comparison
+
+
+def _capability(number, text):
+    """The attribute of a capability."""
+
+    def fget(self):
+        return _has(self._set, number)
+
+    def fset(self, value):
+        if value:
+            _change(self._set, 1 << number, 0)
+        else:
+            _change(self._set, 0, 1 << number)
+
+    return property(fget, fset, None, text)
 
 
 class CapabilitySet:
@@ -120,6 +141,9 @@ class CapabilitySet:
 
     __slots__ = ("_name", "_set")
     __hash__ = None
+
+    vars().update(zip(_NAMES, map(_capability, range(64), _prctl._CAPABILITY_TEXTS)))
+    last_cap = _capability(_prctl.CAP_LAST_CAP, "The last capability of the kernel.")
 
     def __init__(self, name, number):
         self._name = name
@@ -201,38 +225,17 @@ class CapabilitySet:
     __ge__ = _comparison(set.__ge__)
     __gt__ = _comparison(set.__gt__)
 
-    __or__ = __ror__ = _operator(lambda mine, other: mine | other)
-    __and__ = __rand__ = _operator(lambda mine, other: mine & other)
-    __xor__ = __rxor__ = _operator(lambda mine, other: mine ^ other)
+    __or__ = __ror__ = _operator(int.__or__)
+    __and__ = __rand__ = _operator(int.__and__)
+    __xor__ = __rxor__ = _operator(int.__xor__)
     __sub__ = _operator(lambda mine, other: mine & ~other)
     __rsub__ = _operator(lambda mine, other: other & ~mine)
 
-    # In place: one change for all of them.
-
-    def __ior__(self, other):
-        if not isinstance(other, Set):
-            return NotImplemented
-        _change(self._set, _mask(other), 0)
-        return self
-
-    def __iand__(self, other):
-        if not isinstance(other, Set):
-            return NotImplemented
-        self.limit(*other)
-        return self
-
-    def __isub__(self, other):
-        if not isinstance(other, Set):
-            return NotImplemented
-        self.drop(*other)
-        return self
-
-    def __ixor__(self, other):
-        if not isinstance(other, Set):
-            return NotImplemented
-        mask, have = _mask(other), _read(self._set)
-        _change(self._set, mask & ~have, mask & have)
-        return self
+    # What they raise and what they drop.
+    __ior__ = _in_place(lambda mine, other: (other, 0))
+    __iand__ = _in_place(lambda mine, other: (0, _EVERY & ~other))
+    __isub__ = _in_place(lambda mine, other: (0, other))
+    __ixor__ = _in_place(lambda mine, other: (other & ~mine, other & mine))
 
 
 class _Raised:
@@ -252,24 +255,6 @@ class _Raised:
         _change(self._set, 0, self._to_drop.pop())
 
 
-def _capability(number, text):
-    """The attribute of a capability."""
-
-    def fget(self):
-        return _has(self._set, number)
-
-    def fset(self, value):
-        if value:
-            _change(self._set, 1 << number, 0)
-        else:
-            _change(self._set, 0, 1 << number)
-
-    return property(fget, fset, None, text)
-
-
-for _index, (_name, _text) in enumerate(_prctl._CAPABILITIES):
-    setattr(CapabilitySet, _name, _capability(_index, _text))
-CapabilitySet.last_cap = _capability(_prctl.CAP_LAST_CAP, "The kernel's last capability.")
 MutableSet.register(CapabilitySet)
 
 # The numbers are those of src/capability.c.
@@ -321,23 +306,6 @@ def set_caps(*requests):
     _prctl.set_caps(*lists.values())
 
 
-class Securebits:
-    """The secure bits of the calling thread, live: a bool attribute for each.
-
-    Assigning needs CAP_SETPCAP (PermissionError), except for keep_caps, which goes through
-    set_keepcaps(), and for the exec_* bits with their locks (Linux 6.14). A bit whose lock is set
-    cannot be changed any more, and a lock cannot be unset.
-
-    Scope: the calling thread. See capabilities(7) and PR_SET_SECUREBITS in prctl(2).
-    """
-
-    __slots__ = ()
-
-    def __repr__(self):
-        names = [name for name in _SECUREBITS if getattr(self, name)]
-        return f"<securebits: {', '.join(names) or 'none'}>"
-
-
 def _securebit(bit, text):
     """The attribute of a secure bit."""
 
@@ -354,29 +322,46 @@ def _securebit(bit, text):
     return property(fget, fset_keep_caps if bit == SECBIT_KEEP_CAPS else fset, None, text)
 
 
-_SECUREBITS = {
-    "noroot": "uid 0 gives no capabilities at exec.",
-    "no_setuid_fixup": "Changing user ids leaves the capability sets alone.",
-    "keep_caps": "The permitted set outlives a change from uid 0; exec clears it.",
-    "no_cap_ambient_raise": "Nothing can be added to the ambient set.",
-    "exec_restrict_file": "Interpreters should run only files that the user may execute.",
-    "exec_deny_interactive": "Interpreters should run no commands but those in files.",
-}
-for _name in list(_SECUREBITS):
-    _SECUREBITS[f"{_name}_locked"] = f"{_name} cannot be changed any more."
-for _name, _text in _SECUREBITS.items():
-    _bit = getattr(_prctl, f"SECBIT_{_name.upper()}")
-    setattr(Securebits, _name, _securebit(_bit, _text))
+# In the kernel's order: two bits each, the second being the lock.
+_SECUREBITS = (
+    ("noroot", "uid 0 gives no capabilities at exec."),
+    ("no_setuid_fixup", "Changing user ids leaves the capability sets alone."),
+    ("keep_caps", "The permitted set outlives a change from uid 0; exec clears it."),
+    ("no_cap_ambient_raise", "Nothing can be added to the ambient set."),
+    ("exec_restrict_file", "Interpreters should run only files that the user may execute."),
+    ("exec_deny_interactive", "Interpreters should run no commands but those in files."),
+)
+
+
+class Securebits:
+    """The secure bits of the calling thread, live: a bool attribute for each.
+
+    Assigning needs CAP_SETPCAP (PermissionError), except for keep_caps, which goes through
+    set_keepcaps(), and for the exec_* bits with their locks (Linux 6.14). A bit whose lock is set
+    cannot be changed any more, and a lock cannot be unset.
+
+    Scope: the calling thread. See capabilities(7) and PR_SET_SECUREBITS in prctl(2).
+    """
+
+    __slots__ = ()
+
+    def __repr__(self):
+        names = [name for name in dir(self) if name[0] != "_" and getattr(self, name)]
+        return f"<securebits: {', '.join(names) or 'none'}>"
+
+
+for _place, (_name, _text) in enumerate(_SECUREBITS):
+    _locked = f"{_name} cannot be changed any more."
+    setattr(Securebits, _name, _securebit(1 << 2 * _place, _text))
+    setattr(Securebits, f"{_name}_locked", _securebit(2 << 2 * _place, _locked))
 
 securebits = Securebits()
 
 _LIVE = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset", "securebits")
 
-__all__ = [  # noqa: PLE0604
-    *(name for name in _exported if name != "prctl"),
-    *_LIVE,
-    *("ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"),
-]
+__all__ = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
+__all__ += (*_LIVE, *_prctl._EXPORTED)
+__all__.remove("prctl")
 
 
 class _Module(type(sys)):

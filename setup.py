@@ -27,6 +27,8 @@ setup(
             depends=["src/prctlmodule.h", "src/options.h", "src/constants.h"],
             define_macros=macros,
             libraries=["cap"],
+            # The C files share functions with each other, not with the rest of the process.
+            extra_compile_args=["-fvisibility=hidden"],
             py_limited_api=stable_abi,
         )
     ],

@@ -1,5 +1,6 @@
 """Sphinx takes the docstrings from the installed module, which ./dev docs builds beforehand."""
 
+import re
 from importlib.metadata import version as installed_version
 
 from sphinx.util import logging
@@ -17,8 +18,13 @@ html_theme = "furo"
 html_title = f"prctl {release}"
 
 
+def take_as_text(app, what, name, obj, options, lines):
+    """Docstrings are written for help(), where CAP_ is a prefix and not a link to something."""
+    lines[:] = [re.sub(r"_(?!\w)", r"\\_", line) for line in lines]
+
+
 def check_complete(app, env):
-    """Warn of a public name that is on no page: with -W, a function cannot be forgotten here."""
+    """Warn of a public name that is on no page: with -W, none can be forgotten."""
     documented = env.domains.python_domain.objects
     for name in prctl.__all__:
         if not isinstance(getattr(prctl, name), int | tuple) and f"prctl.{name}" not in documented:
@@ -26,4 +32,5 @@ def check_complete(app, env):
 
 
 def setup(app):
+    app.connect("autodoc-process-docstring", take_as_text)
     app.connect("env-check-consistency", check_complete)

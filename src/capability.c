@@ -83,10 +83,48 @@ has_effective(int capability)
 }
 
 /*
+ * The last capability of the running kernel
+ */
+
+static _Atomic int last_capability;
+
+static int
+kernel_has(int number)
+{
+    return prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number}) >= 0;
+}
+
+/* The kernel tells for each number whether it has it. /proc is asked only where a filter refuses the question: it costs ten
+ * times as much, and may be missing. -1 with errno when neither answers. */
+static int
+find_last_capability(void)
+{
+    int last = (int)COUNT(capabilities) - 1; /* most kernels have just those of the table */
+    char text[16] = "";
+
+    while (last < 63 && kernel_has(last + 1))
+        last++;
+    while (last >= 0 && !kernel_has(last))
+        last--;
+    if (last >= 0)
+        return last;
+    if (read_file("/proc/sys/kernel/cap_last_cap", text, sizeof text - 1) <= 0)
+        return -1;
+    last = atoi(text);
+    return last < 64 ? last : 63; /* the masks of capget(2) end there */
+}
+
+static uint64_t
+kernel_mask(void)
+{
+    return ~(uint64_t)0 >> (63 - last_capability);
+}
+
+/*
  * Names
  */
 
-/* The name without cap_; libcap may know one that is newer than our table. Else the number. */
+/* The name without cap_. libcap may have one for what the kernel has and our table lacks. Else the decimal number. */
 static PyObject *
 capability_name(int number)
 {
@@ -101,6 +139,8 @@ capability_name(int number)
             name[i] = (char)tolower((unsigned char)constant[i]);
         return PyUnicode_FromStringAndSize(name, (Py_ssize_t)i);
     }
+    if (number > last_capability)
+        return PyUnicode_FromFormat("%d", number);
     known = cap_to_name(number);
     if (known == NULL)
         return PyErr_NoMemory();
@@ -145,35 +185,6 @@ raise_about(int error, const char *what, uint64_t mask)
     }
     Py_DECREF(text);
     return -1;
-}
-
-/*
- * The last capability of the running kernel
- */
-
-static _Atomic int last_capability;
-
-/* -1 with errno when neither /proc nor the kernel itself tells. */
-static int
-find_last_capability(void)
-{
-    char text[16] = "";
-    int number;
-
-    if (read_file("/proc/sys/kernel/cap_last_cap", text, sizeof text - 1) > 0 && isdigit((unsigned char)text[0])) {
-        number = atoi(text);
-        return number < 64 ? number : 63; /* the masks of capget(2) end there */
-    }
-    for (number = 0; number < 64; number++)
-        if (prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number}) < 0)
-            break;
-    return number - 1;
-}
-
-static uint64_t
-kernel_mask(void)
-{
-    return ~(uint64_t)0 >> (63 - last_capability);
 }
 
 /*
@@ -569,27 +580,60 @@ PyMethodDef capability_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* CAP_LAST_CAP, and _CAPABILITIES: the (name, docstring) of every capability that has one, in the order of the numbers. */
+int
+capability_last(void)
+{
+    return last_capability;
+}
+
+/* The names of all 64 that a mask can hold. */
+static PyObject *
+all_names(void)
+{
+    PyObject *names = PyTuple_New(64);
+
+    for (int number = 0; names != NULL && number < 64; number++) {
+        PyObject *name = capability_name(number);
+        if (name == NULL || PyTuple_SetItem(names, number, name) < 0)
+            Py_CLEAR(names);
+    }
+    return names;
+}
+
+/* The docstrings of those in our table. */
+static PyObject *
+all_texts(void)
+{
+    PyObject *texts = PyTuple_New(COUNT(capabilities));
+
+    for (size_t i = 0; texts != NULL && i < COUNT(capabilities); i++) {
+        PyObject *text = PyUnicode_FromString(capabilities[i].text);
+        if (text == NULL || PyTuple_SetItem(texts, (Py_ssize_t)i, text) < 0)
+            Py_CLEAR(texts);
+    }
+    return texts;
+}
+
+/* Steals value. */
+static int
+add_object(PyObject *module, const char *name, PyObject *value)
+{
+    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+
+    Py_XDECREF(value);
+    return result;
+}
+
+/* What prctl.py makes the attributes of: _CAPABILITY_NAMES and _CAPABILITY_TEXTS, in the order of the numbers. */
 int
 capability_exec(PyObject *module)
 {
-    PyObject *table;
-    int result, last = find_last_capability();
+    int last = find_last_capability();
 
     if (last < 0)
         return raise_errno(errno, "cannot tell the last capability"), -1;
     last_capability = last;
-    table = PyTuple_New(COUNT(capabilities));
-    if (table == NULL)
+    if (add_object(module, "_CAPABILITY_NAMES", all_names()) < 0)
         return -1;
-    for (int number = 0; number < (int)COUNT(capabilities); number++) {
-        PyObject *row = Py_BuildValue("(Ns)", capability_name(number), capabilities[number].text);
-        if (row == NULL || PyTuple_SetItem(table, number, row) < 0) {
-            Py_DECREF(table);
-            return -1;
-        }
-    }
-    result = PyModule_AddObjectRef(module, "_CAPABILITIES", table);
-    Py_DECREF(table);
-    return result < 0 ? -1 : PyModule_AddIntConstant(module, "CAP_LAST_CAP", last);
+    return add_object(module, "_CAPABILITY_TEXTS", all_texts());
 }

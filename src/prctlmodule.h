@@ -60,7 +60,8 @@ int capability_number(PyObject *object);
 /* Whether the calling thread has a capability in its effective set; errno is left as it was. */
 int has_effective(int capability);
 
-/* Adds _CAPABILITIES and CAP_LAST_CAP. */
+/* The running kernel's, known once capability_exec() has run. */
+int capability_last(void);
 int capability_exec(PyObject *module);
 extern PyMethodDef capability_methods[];
 

@@ -1,9 +1,14 @@
 """What the tests share: children to try things in, and oracles that are not ours."""
 
+import ctypes
+import errno
+import fcntl
 import os
 import pickle
 import platform
+import select
 import signal
+import socket
 import struct
 import sys
 import traceback
@@ -15,10 +20,10 @@ USER = 65534  # the ordinary user that a suite started as root becomes in its ch
 
 # Each system call that the tests filter, by machine.
 _SYSCALLS = {
-    "x86_64": {"prctl": 157, "getppid": 110, "capset": 126},
-    "i686": {"prctl": 172, "getppid": 64, "capset": 185},
-    "aarch64": {"prctl": 167, "getppid": 173, "capset": 91},
-    "s390x": {"prctl": 172, "getppid": 64, "capset": 185},
+    "x86_64": {"prctl": 157, "getppid": 110, "capset": 126, "seccomp": 317, "perf_event_open": 298},
+    "i686": {"prctl": 172, "getppid": 64, "capset": 185, "seccomp": 354, "perf_event_open": 336},
+    "aarch64": {"prctl": 167, "getppid": 173, "capset": 91, "seccomp": 277, "perf_event_open": 241},
+    "s390x": {"prctl": 172, "getppid": 64, "capset": 185, "seccomp": 348, "perf_event_open": 331},
 }
 
 
@@ -142,3 +147,126 @@ def refuse(name, errno, *arguments):
         program += _instruction(_LOAD, 0, 0, offset)
         program += _instruction(_JUMP_EQUAL, 0, to_allow, value)
     return program + _instruction(_RETURN, 0, 0, _ERRNO | errno) + _instruction(_RETURN, 0, 0, _ALLOW)
+
+
+# The kernel without the library under test between it and the test.
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _c_argument(argument):
+    if isinstance(argument, bytearray):
+        return (ctypes.c_char * len(argument)).from_buffer(argument)
+    return argument if isinstance(argument, bytes) else ctypes.c_ulong(argument)
+
+
+def _checked(result):
+    if result == -1:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def kernel_prctl(option, *arguments):
+    """libc's prctl() with ints, or buffers for pointers: its result, or OSError."""
+    arguments += (0,) * (4 - len(arguments))
+    return _checked(_libc.prctl(option, *map(_c_argument, arguments)))
+
+
+def kernel_prctl_out(option, size=4):
+    """What an option writes where arg2 points, as an unsigned number of size bytes."""
+    memory = bytearray(16)
+    kernel_prctl(option, memory)
+    return int.from_bytes(memory[:size], sys.byteorder)
+
+
+def system_call(name, *arguments):
+    number = ctypes.c_long(syscall_number(name))
+    return _checked(_libc.syscall(number, *map(_c_argument, arguments)))
+
+
+# Another kernel, or another machine's: seccomp_unotify(2) lets a process answer prctl(2) for another.
+
+_NOTIFICATION, _RESPONSE = "=QIIiIQ6Q", "=QqiI"  # struct seccomp_notif and seccomp_notif_resp
+_RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_*
+_USER_NOTIF, _NEW_LISTENER, _CONTINUE = 0x7FC00000, 1 << 3, 1
+
+
+def in_pretended_kernel(answers, function, *args):
+    """in_child(function, *args), where answers stand for what the kernel does at some options.
+
+    answers: {option: (result, {number: bytes})}; a negative result is -errno, the bytes are written
+    where that argument (2 to 5) points. Other options are the real kernel's.
+    """
+
+    def pretend():
+        kernel_prctl(4, 1)  # PR_SET_DUMPABLE: the other process may write to this one's memory,
+        try:
+            kernel_prctl(0x59616D61, 2**64 - 1)  # PR_SET_PTRACER_ANY: under Yama as well
+        except OSError:
+            pass
+        here, there = socket.socketpair()
+        answerer = os.fork()
+        if answerer == 0:
+            try:
+                here.close()
+                _answer(there, answers)
+            finally:
+                os._exit(0)
+        there.close()
+        with here:
+            listener = _listen()
+            socket.send_fds(here, [str(os.getpid()).encode()], [listener])
+            os.close(listener)
+            here.recv(1)
+            result = function(*args)
+        os.waitpid(answerer, 0)
+        return result
+
+    return in_child(pretend)
+
+
+def _listen():
+    program = _instruction(_LOAD, 0, 0, 0)
+    program += _instruction(_JUMP_EQUAL, 0, 1, syscall_number("prctl"))
+    program += _instruction(_RETURN, 0, 0, _USER_NOTIF) + _instruction(_RETURN, 0, 0, _ALLOW)
+    instructions = bytearray(program)
+    memory = _c_argument(instructions)
+    fprog = bytearray(struct.pack("@HP", len(program) // 8, ctypes.addressof(memory)))
+    kernel_prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    try:
+        return system_call("seccomp", 1, _NEW_LISTENER, fprog)  # SECCOMP_SET_MODE_FILTER
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EBUSY):
+            pytest.skip(f"this kernel or container has no seccomp_unotify(2): {error}")
+        raise
+
+
+def _answer(channel, answers):
+    pid, (listener,), _, _ = socket.recv_fds(channel, 16, 1)
+    poll = select.poll()
+    poll.register(channel)
+    poll.register(listener, select.POLLIN)
+    channel.send(b"!")
+    while True:
+        events = dict(poll.poll())
+        if events.get(channel.fileno(), 0) & select.POLLHUP:
+            return
+        if events.get(listener, 0) & select.POLLIN:
+            _answer_once(int(pid), listener, answers)
+
+
+def _answer_once(pid, listener, answers):
+    notification = bytearray(struct.calcsize(_NOTIFICATION))
+    fcntl.ioctl(listener, _RECEIVE, notification)
+    number, _, _, _, _, _, option, *arguments = struct.unpack(_NOTIFICATION, notification)
+    if option in answers:
+        result, written = answers[option]
+        with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
+            for argument, data in written.items():
+                memory.seek(arguments[argument - 2])
+                memory.write(data)
+        response = number, max(result, 0), min(result, 0), 0
+    else:
+        response = number, 0, 0, _CONTINUE
+    fcntl.ioctl(listener, _SEND, struct.pack(_RESPONSE, *response))
