@@ -50,6 +50,8 @@ enum kind {
     CHOICE,      /* a number n with bit n of mask */
     BIT_MASK,    /* bits of mask */
     UNSIGNED,    /* an unsigned long */
+    UNSIGNED_INT,  /* what the kernel would cut to 32 bits */
+    PROCESS_ID,    /* 0 or more, in 32 bits */
     SIGNAL_NUMBER,
     CAPABILITY_0_63,
     CONSTANT,    /* mask itself */
@@ -74,6 +76,10 @@ struct parameter {
 #define ONE_OF3(name, a, b, c) {CHOICE, #name, BIT(PR_##a) | BIT(PR_##b) | BIT(PR_##c), #a ", " #b " or " #c, 0}
 #define BITS(name, mask, choices) {BIT_MASK, #name, mask, choices, 0}
 #define WORD(name) {UNSIGNED, #name, 0, NULL, 0}
+#define WORD_OR_0(name) {UNSIGNED, #name, 0, NULL, 1}
+#define UNSIGNED_32(name) {UNSIGNED_INT, #name, 0, NULL, 0}
+#define PID(name) {PROCESS_ID, #name, 0, NULL, 0}
+#define PID_OR_0(name) {PROCESS_ID, #name, 0, NULL, 1}
 #define SIGNAL(name) {SIGNAL_NUMBER, #name, 0, NULL, 0}
 #define CAPABILITY_NUMBER(name) {CAPABILITY_0_63, #name, 0, NULL, 0}
 #define FIXED(number) {CONSTANT, NULL, number, NULL, 0}
@@ -89,6 +95,9 @@ enum result {
     WRITES_INT,
     WRITES_BOOL, /* an int, too */
     WRITES_UNSIGNED,
+    WRITES_ULONG,
+    WRITES_COOKIE,  /* 64 bits */
+    WRITES_ADDRESS, /* 64 bits by a 64-bit kernel, 32 by another, whatever the process is */
     WRITES_NAME,
 };
 
@@ -102,10 +111,6 @@ struct privilege {
 
 #define SLOTS 4 /* arg2 to arg5 */
 
-struct function;
-/* arguments: SLOTS objects in the order of the row; those omitted are NULL */
-typedef PyObject *(*runner)(const struct function *function, PyObject *const *arguments);
-
 struct function {
     const char *name;
     int option;
@@ -116,12 +121,15 @@ struct function {
     struct privilege privilege;
 };
 
-static PyObject *by_table(const struct function *, PyObject *const *);
-static PyObject *set_name(const struct function *, PyObject *const *);
-static PyObject *set_seccomp(const struct function *, PyObject *const *);
-static PyObject *capbset_read(const struct function *, PyObject *const *);
-static PyObject *set_ptracer(const struct function *, PyObject *const *);
-static PyObject *get_ptracer(const struct function *, PyObject *const *);
+/* The runners here; those of memory.c are in the header. */
+static PyObject *by_table(const struct function *, PyObject *, PyObject *const *);
+static PyObject *set_name(const struct function *, PyObject *, PyObject *const *);
+static PyObject *set_seccomp(const struct function *, PyObject *, PyObject *const *);
+static PyObject *capbset_read(const struct function *, PyObject *, PyObject *const *);
+static PyObject *set_syscall_user_dispatch(const struct function *, PyObject *, PyObject *const *);
+static PyObject *timer_create_restore_ids(const struct function *, PyObject *, PyObject *const *);
+static PyObject *set_ptracer(const struct function *, PyObject *, PyObject *const *);
+static PyObject *get_ptracer(const struct function *, PyObject *, PyObject *const *);
 
 static const struct function functions[] = {
 #define OPTION(option, number, function, signature, arity, run, takes, result, privilege, ...) \
@@ -177,7 +185,7 @@ raise_errno(int error, const char *explanation)
 }
 
 /* A refusal names the missing privilege only when the caller lacks it: the same errno has other causes. */
-static PyObject *
+PyObject *
 refused(const struct function *function)
 {
     int error = errno;
@@ -271,6 +279,27 @@ signal_get(PyObject *object, const char *what, unsigned long *value)
 }
 
 static int
+int_get(const struct parameter *parameter, PyObject *object, unsigned long *value)
+{
+    unsigned long most = parameter->kind == PROCESS_ID ? INT_MAX : UINT_MAX;
+    long number;
+
+    if (parameter->kind == PROCESS_ID) {
+        if (signed_get(object, parameter->name, &number) < 0)
+            return -1;
+        if (number < 0) {
+            PyErr_Format(PyExc_ValueError, "%s must be 0 or more, not %ld", parameter->name, number);
+            return -1;
+        }
+    }
+    if (unsigned_get(object, parameter->name, value) < 0)
+        return -1;
+    if (*value > most)
+        return overflow(parameter->name, "32 bits"), -1;
+    return 0;
+}
+
+static int
 choice_get(const struct parameter *parameter, PyObject *object, unsigned long *value)
 {
     long number;
@@ -294,6 +323,10 @@ convert(const struct parameter *parameter, PyObject *object, unsigned long *valu
 {
     int truth;
 
+    if (object == NULL && parameter->kind != ONLY_TRUE && parameter->kind != CONSTANT) {
+        *value = 0; /* the default of every optional argument but no_new_privs' flag */
+        return 0;
+    }
     switch (parameter->kind) {
     case TRUTH:
     case ONLY_TRUE:
@@ -311,6 +344,9 @@ convert(const struct parameter *parameter, PyObject *object, unsigned long *valu
         return choice_get(parameter, object, value);
     case UNSIGNED:
         return unsigned_get(object, parameter->name, value);
+    case UNSIGNED_INT:
+    case PROCESS_ID:
+        return int_get(parameter, object, value);
     case SIGNAL_NUMBER:
         return signal_get(object, parameter->name, value);
     case CAPABILITY_0_63: {
@@ -338,20 +374,33 @@ static PyObject *
 written(enum result result, const uint64_t word[2])
 {
     char name[17] = {0};
+    unsigned long number_long;
     int number;
 
-    if (result == WRITES_NAME) {
-        memcpy(name, word, 16);
+    memcpy(&number, word, sizeof number);
+    memcpy(&number_long, word, sizeof number_long);
+    memcpy(name, word, sizeof name - 1);
+    switch (result) {
+    case WRITES_INT:
+        return PyLong_FromLong(number);
+    case WRITES_BOOL:
+        return PyBool_FromLong(number);
+    case WRITES_UNSIGNED:
+        return PyLong_FromUnsignedLong((unsigned)number);
+    case WRITES_ULONG:
+        return PyLong_FromUnsignedLong(number_long);
+    case WRITES_COOKIE:
+        return PyLong_FromUnsignedLongLong(word[0]);
+    case WRITES_ADDRESS:
+        /* One half of it is 0 where an address has 32 bits; which one depends on kernel and byte order. */
+        return PyLong_FromUnsignedLongLong(sizeof(void *) == 8 ? word[0] : (word[0] >> 32 | (uint32_t)word[0]));
+    default:
         return PyUnicode_DecodeFSDefault(name);
     }
-    memcpy(&number, word, sizeof number);
-    if (result == WRITES_BOOL)
-        return PyBool_FromLong(number);
-    return result == WRITES_INT ? PyLong_FromLong(number) : PyLong_FromUnsignedLong((unsigned)number);
 }
 
 static PyObject *
-by_table(const struct function *function, PyObject *const *arguments)
+by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     unsigned long a[SLOTS] = {0};
     uint64_t word[2] = {0};
@@ -379,17 +428,13 @@ by_table(const struct function *function, PyObject *const *arguments)
     case RETURNS_UNSIGNED:
         /* syscall(2) has taken the last 4095 values for errors. */
         return PyLong_FromUnsignedLong(result == -1 ? (unsigned long)-errno : (unsigned long)result);
-    case WRITES_INT:
-    case WRITES_BOOL:
-    case WRITES_UNSIGNED:
-    case WRITES_NAME:
-        break;
+    default:
+        return written(function->result, word);
     }
-    return written(function->result, word);
 }
 
 static PyObject *
-set_name(const struct function *function, PyObject *const *arguments)
+set_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     char name[16] = {0};
     struct text text;
@@ -441,7 +486,7 @@ set_seccomp_filter(const struct function *function, PyObject *bytes)
 }
 
 static PyObject *
-set_seccomp(const struct function *function, PyObject *const *arguments)
+set_seccomp(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     long mode;
 
@@ -463,7 +508,7 @@ set_seccomp(const struct function *function, PyObject *const *arguments)
 }
 
 static PyObject *
-capbset_read(const struct function *function, PyObject *const *arguments)
+capbset_read(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     int number = capability_number(arguments[0]);
     long result;
@@ -476,6 +521,67 @@ capbset_read(const struct function *function, PyObject *const *arguments)
     return PyBool_FromLong(result == 1);
 }
 
+/* The selector that the kernel reads at each of this thread's system calls. One that a thread still has when it ends is never
+ * given back: the thread's last system calls read it, too. */
+static _Thread_local Py_buffer selector;
+
+static int
+selector_get(PyObject *object, Py_buffer *buffer)
+{
+    if (writable_get(object, "selector", buffer) < 0)
+        return -1;
+    if (buffer->len < 1)
+        PyErr_SetString(PyExc_ValueError, "selector must have at least one byte");
+    else if (*(unsigned char *)buffer->buf > 1)
+        PyErr_SetString(PyExc_ValueError, "selector must hold SYSCALL_DISPATCH_FILTER_ALLOW or _BLOCK: others kill");
+    else
+        return 0;
+    PyBuffer_Release(buffer);
+    return -1;
+}
+
+static PyObject *
+set_syscall_user_dispatch(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
+{
+    unsigned long a[SLOTS] = {0};
+    Py_buffer buffer = {0};
+
+    for (int i = 0; i < 3; i++)
+        if (convert(&function->takes[i], arguments[i], &a[i]) < 0)
+            return NULL;
+    if (arguments[3] != NULL && arguments[3] != Py_None) {
+        if (selector_get(arguments[3], &buffer) < 0)
+            return NULL;
+        a[3] = (unsigned long)buffer.buf;
+    } else if (a[0] == PR_SYS_DISPATCH_EXCLUSIVE_ON && a[2] == 0) {
+        return PyErr_Format(PyExc_ValueError, "without a selector or code to let through, the next system call would kill");
+    }
+    if (prctl_call(PR_SET_SYSCALL_USER_DISPATCH, a) < 0) {
+        refused(function);
+        if (buffer.obj != NULL)
+            PyBuffer_Release(&buffer);
+        return NULL;
+    }
+    if (selector.obj != NULL)
+        PyBuffer_Release(&selector);
+    selector = buffer;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+timer_create_restore_ids(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
+{
+    unsigned long a[SLOTS] = {0};
+    long result;
+
+    if (convert(&function->takes[0], arguments[0], &a[0]) < 0)
+        return NULL;
+    result = prctl_call(PR_TIMER_CREATE_RESTORE_IDS, a);
+    if (result < 0)
+        return refused(function);
+    return a[0] == PR_TIMER_CREATE_RESTORE_IDS_GET ? PyLong_FromLong(result) : Py_NewRef(Py_None);
+}
+
 /* The kernel cannot be asked. A forked child has no tracer of its own: hence the pid of who has set it. */
 static struct {
     pid_t owner;
@@ -483,7 +589,7 @@ static struct {
 } ptracer;
 
 static PyObject *
-set_ptracer(const struct function *function, PyObject *const *arguments)
+set_ptracer(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     PyObject *integer = integer_get(arguments[0], "pid");
     unsigned long value;
@@ -518,7 +624,7 @@ set_ptracer(const struct function *function, PyObject *const *arguments)
 }
 
 static PyObject *
-get_ptracer(const struct function *Py_UNUSED(function), PyObject *const *Py_UNUSED(arguments))
+get_ptracer(const struct function *Py_UNUSED(function), PyObject *Py_UNUSED(module), PyObject *const *Py_UNUSED(arguments))
 {
     unsigned long pid;
 
@@ -577,7 +683,7 @@ bind_keyword(const struct function *function, int count, PyObject *keyword, PyOb
 }
 
 static PyObject *
-run_several(const struct function *function, PyObject *const *arguments, Py_ssize_t given, PyObject *keywords)
+run_several(const struct function *function, PyObject *module, PyObject *const *arguments, Py_ssize_t given, PyObject *keywords)
 {
     PyObject *bound[SLOTS] = {NULL};
     Py_ssize_t named = keywords == NULL ? 0 : PyTuple_Size(keywords);
@@ -596,24 +702,24 @@ run_several(const struct function *function, PyObject *const *arguments, Py_ssiz
         if (bound[i] == NULL)
             return PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s'", function->name,
                                 parameter_name(function, i));
-    return function->run(function, bound);
+    return function->run(function, module, bound);
 }
 
-#define CALL_NONE(name)                                                                 \
-    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none)) \
-    {                                                                                   \
-        return functions[INDEX_##name].run(&functions[INDEX_##name], NULL);             \
+#define ROW(name) &functions[INDEX_##name]
+#define CALL_NONE(name)                                                                                     \
+    static PyObject *call_##name(PyObject *module, PyObject *Py_UNUSED(none))                               \
+    {                                                                                                       \
+        return functions[INDEX_##name].run(ROW(name), module, NULL);                                        \
     }
-#define CALL_ONE(name)                                                                  \
-    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *argument)       \
-    {                                                                                   \
-        return functions[INDEX_##name].run(&functions[INDEX_##name], &argument);        \
+#define CALL_ONE(name)                                                                                      \
+    static PyObject *call_##name(PyObject *module, PyObject *argument)                                      \
+    {                                                                                                       \
+        return functions[INDEX_##name].run(ROW(name), module, &argument);                                   \
     }
-#define CALL_SEVERAL(name)                                                              \
-    static PyObject *call_##name(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given, \
-                                 PyObject *keywords)                                    \
-    {                                                                                   \
-        return run_several(&functions[INDEX_##name], arguments, given, keywords);       \
+#define CALL_SEVERAL(name)                                                                                  \
+    static PyObject *call_##name(PyObject *module, PyObject *const *arguments, Py_ssize_t given, PyObject *keywords) \
+    {                                                                                                       \
+        return run_several(ROW(name), module, arguments, given, keywords);                                  \
     }
 #define OPTION(option, number, name, signature, arity, ...) CALL_##arity(name)
 #define OPERATION(option, name, signature, arity, ...) CALL_##arity(name)
@@ -728,7 +834,7 @@ find_function(int option, int given)
 
 /* C programs write the unused arguments as 0, too, and python-prctl took a missing one for 0. */
 static PyObject *
-call_as_function(const struct function *function, PyObject **arguments, int given)
+call_as_function(const struct function *function, PyObject *module, PyObject **arguments, int given)
 {
     int required, count = count_parameters(function, &required);
     PyObject *result, *zero = PyLong_FromLong(0);
@@ -746,7 +852,7 @@ call_as_function(const struct function *function, PyObject **arguments, int give
     }
     for (; given < required; given++)
         arguments[given] = zero;
-    result = run_several(function, arguments, given, NULL);
+    result = run_several(function, module, arguments, given, NULL);
     Py_DECREF(zero);
     return result;
 }
@@ -770,7 +876,7 @@ PyDoc_STRVAR(prctl_doc,
 "Scope: the option's. See prctl(2).");
 
 static PyObject *
-call_prctl(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
+call_prctl(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"option", "arg2", "arg3", "arg4", "arg5", NULL};
     PyObject *object, *zero, *result, *arguments[SLOTS] = {NULL};
@@ -800,7 +906,7 @@ call_prctl(PyObject *Py_UNUSED(module), PyObject *args, PyObject *kwargs)
         if (arguments[i] == NULL)
             arguments[i] = zero;
     function = find_function((int)option, given);
-    result = function == NULL ? call_raw((int)option, arguments) : call_as_function(function, arguments, given);
+    result = function == NULL ? call_raw((int)option, arguments) : call_as_function(function, module, arguments, given);
     Py_DECREF(zero);
     return result;
 }

@@ -21,7 +21,7 @@ import _prctl
 
 if not hasattr(_prctl, "_EXPORTED"):
     raise ImportError(
-        f"{_prctl.__file__} is not part of this prctl, but left over from python-prctl 1: remove it",
+        f"{_prctl.__file__} is left over from python-prctl 1: remove it",
         name="_prctl",
         path=_prctl.__file__,
     )
@@ -54,7 +54,7 @@ def _number(capability):
         if name in _NAMES:
             return _NAMES.index(name)
         if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
-            return CAP_LAST_CAP
+            return _prctl.CAP_LAST_CAP
         raise ValueError(f"Unknown capability: {capability}")
     if not hasattr(capability, "__index__"):
         raise TypeError(f"A capability must be a str or an int, not {type(capability)}")
@@ -142,7 +142,9 @@ class CapabilitySet:
     __slots__ = ("_name", "_set")
     __hash__ = None
 
-    vars().update(zip(_NAMES, map(_capability, range(64), _prctl._CAPABILITY_TEXTS)))
+    _properties = map(_capability, range(64), _prctl._CAPABILITY_TEXTS)
+    vars().update(zip(_NAMES, _properties, strict=False))
+    del _properties
     last_cap = _capability(_prctl.CAP_LAST_CAP, "The last capability of the kernel.")
 
     def __init__(self, name, number):
@@ -310,16 +312,16 @@ def _securebit(bit, text):
     """The attribute of a secure bit."""
 
     def fget(self):
-        return get_securebits() & bit != 0
+        return _prctl.get_securebits() & bit != 0
 
     def fset(self, value):
-        bits = get_securebits()
-        set_securebits(bits | bit if value else bits & ~bit)
+        bits = _prctl.get_securebits()
+        _prctl.set_securebits(bits | bit if value else bits & ~bit)
 
     def fset_keep_caps(self, value):
-        set_keepcaps(value)
+        _prctl.set_keepcaps(value)
 
-    return property(fget, fset_keep_caps if bit == SECBIT_KEEP_CAPS else fset, None, text)
+    return property(fget, fset_keep_caps if bit == _prctl.SECBIT_KEEP_CAPS else fset, None, text)
 
 
 # In the kernel's order: two bits each, the second being the lock.
@@ -357,7 +359,14 @@ for _place, (_name, _text) in enumerate(_SECUREBITS):
 
 securebits = Securebits()
 
-_LIVE = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset", "securebits")
+_LIVE = (
+    "cap_effective",
+    "cap_permitted",
+    "cap_inheritable",
+    "cap_ambient",
+    "capbset",
+    "securebits",
+)
 
 __all__ = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
 __all__ += (*_LIVE, *_prctl._EXPORTED)

@@ -22,6 +22,7 @@ setup(
                 "_prctlmodule.c",
                 "src/capability.c",
                 "src/convert.c",
+                "src/memory.c",
                 "src/proctitle.c",
             ],
             depends=["src/prctlmodule.h", "src/options.h", "src/constants.h"],

@@ -36,7 +36,8 @@ static void capset(void) { capget(); syscall(SYS_capset, &header, data); }
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*call)(void); } calls[] = {
-        {"get_dumpable", get_dumpable}, {"set_name", set_name}, {"capget", capget}, {"capset", capset}};
+        {"get_dumpable", get_dumpable}, {"set_name", set_name},
+        {"capget", capget}, {"capset", capset}};
     for (int i = 0; argc > 1 && i < 4; i++) {
         struct timespec start, end;
         if (strcmp(calls[i].name, argv[1]) != 0)
@@ -57,7 +58,8 @@ TIMED = """
 import sys, timeit
 from prctl import {names}
 {setup}
-print(min(timeit.repeat({statement!r}, globals=globals(), number={calls}, repeat=3)) / {calls} * 1e9)
+times = timeit.repeat({statement!r}, globals=globals(), number={calls}, repeat=3)
+print(min(times) / {calls} * 1e9)
 """
 
 IMPORT = """

@@ -3,10 +3,6 @@
  */
 #include "prctlmodule.h"
 
-#if !__has_include(<sys/capability.h>)
-#error "libcap's headers are missing: install libcap-dev (Debian, Ubuntu), libcap-devel (Fedora) or libcap-dev (Alpine)"
-#endif
-
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>

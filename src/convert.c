@@ -170,3 +170,13 @@ capability_number(PyObject *object)
         return (int)value;
     return -1;
 }
+
+int
+writable_get(PyObject *object, const char *what, Py_buffer *buffer)
+{
+    if (PyObject_GetBuffer(object, buffer, PyBUF_WRITABLE) == 0)
+        return 0;
+    if (PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_BufferError))
+        PyErr_Format(PyExc_TypeError, "%s must be a writable buffer, not %R", what, (PyObject *)Py_TYPE(object));
+    return -1;
+}

@@ -7,6 +7,11 @@
 
 #include <stdint.h>
 
+/* Here, where no code is that would not compile without: one message is all there is to read. */
+#if !__has_include(<sys/capability.h>)
+#error "libcap's headers are missing: install libcap-dev (Debian, Ubuntu), libcap-devel (Fedora) or libcap-dev (Alpine)"
+#endif
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /*
@@ -18,6 +23,14 @@ long prctl_call(int option, const unsigned long arguments[4]);
 
 /* Raise the OSError of an errno, with an explanation behind strerror()'s text when there is one. Returns NULL. */
 PyObject *raise_errno(int error, const char *explanation);
+
+/* A row of options.h, and a function that carries one out. arguments are objects in the order of the row; those that the
+ * caller has left out are NULL. */
+struct function;
+typedef PyObject *(*runner)(const struct function *function, PyObject *module, PyObject *const *arguments);
+
+/* Raise the OSError of errno, naming the privilege of the row if the caller lacks it. Returns NULL. */
+PyObject *refused(const struct function *function);
 
 /* What belongs to the process, not to an interpreter (title, ptracer), is changed under this lock, which survives fork().
  * No Python code runs while it is held. */
@@ -47,6 +60,9 @@ PyObject *integer_get(PyObject *object, const char *what);
 int signed_get(PyObject *object, const char *what, long *value);
 int unsigned_get(PyObject *object, const char *what, unsigned long *value);
 
+/* A buffer that the kernel may write to: TypeError for any other. */
+int writable_get(PyObject *object, const char *what, Py_buffer *buffer);
+
 /* Raise OverflowError. */
 void overflow(const char *what, const char *type);
 
@@ -64,6 +80,29 @@ int has_effective(int capability);
 int capability_last(void);
 int capability_exec(PyObject *module);
 extern PyMethodDef capability_methods[];
+
+/*
+ * memory.c
+ */
+
+/* The kernel's struct prctl_mm_map: 104 bytes on every architecture, hence no pointer and no natural padding. */
+struct mm_map {
+    uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+    uint64_t arg_start, arg_end, env_start, env_end;
+    uint64_t auxv;
+    uint32_t auxv_size, exe_fd;
+};
+
+/* The map as it stands, with auxv_size and exe_fd such that setting it leaves vector and executable alone. Both return 0, or
+ * -1 with errno. */
+int mm_map_read(struct mm_map *map);
+int mm_map_write(const struct mm_map *map);
+
+PyObject *set_mm(const struct function *, PyObject *, PyObject *const *);
+PyObject *set_mm_map(const struct function *, PyObject *, PyObject *const *);
+PyObject *get_mm_map(const struct function *, PyObject *, PyObject *const *);
+PyObject *set_vma_anon_name(const struct function *, PyObject *, PyObject *const *);
+PyObject *get_auxv(const struct function *, PyObject *, PyObject *const *);
 
 /*
  * proctitle.c

@@ -9,29 +9,18 @@
 #include "prctlmodule.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     PR_SET_MM = 35,
     PR_SET_MM_ARG_START = 8,
     PR_SET_MM_ARG_END = 9,
-    PR_SET_MM_MAP = 14,
 };
 
 /* The kernel shows a page of the title, whatever the size of a page: the least there is leaves 4095 bytes and the NUL. */
 #define TITLE_MAX 4095
-
-/* The kernel's struct prctl_mm_map: 104 bytes on every architecture, hence no pointer and no natural padding. */
-struct mm_map {
-    uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
-    uint64_t arg_start, arg_end, env_start, env_end;
-    uint64_t auxv;
-    uint32_t auxv_size, exe_fd;
-};
 
 /* Where the title lives; under process_lock(). */
 static struct {
@@ -59,60 +48,10 @@ remember_argv(int argc, char **argv, char **Py_UNUSED(envp))
 }
 #endif
 
-/* The memory map as it stands, from proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. */
-static int
-read_map(const char *path, struct mm_map *map)
-{
-    char stat[2048];
-    ssize_t length = read_file(path, stat, sizeof stat - 1);
-    uint64_t field[53] = {0};
-    char *next;
-
-    if (length < 0)
-        return -1;
-    stat[length] = '\0';
-    next = strrchr(stat, ')'); /* the name may hold blanks and parentheses itself */
-    if (next == NULL || strlen(next) < 4) {
-        errno = EPROTO;
-        return -1;
-    }
-    next += 3; /* past the state, field 3 */
-    for (int number = 4; number <= 52; number++) {
-        char *end;
-        field[number] = strtoull(next, &end, 10);
-        if (end == next) {
-            errno = EPROTO;
-            return -1;
-        }
-        next = end;
-    }
-    *map = (struct mm_map){
-        .start_code = field[26],
-        .end_code = field[27],
-        .start_stack = field[28],
-        .start_data = field[45],
-        .end_data = field[46],
-        .start_brk = field[47],
-        .brk = (unsigned long)syscall(SYS_brk, 0),
-        .arg_start = field[48],
-        .arg_end = field[49],
-        .env_start = field[50],
-        .env_end = field[51],
-        .exe_fd = UINT32_MAX, /* leave the executable alone */
-    };
-    return 0;
-}
-
 static long
-set_mm(unsigned long field, unsigned long value, unsigned long size)
+set_field(unsigned long field, unsigned long value)
 {
-    return prctl_call(PR_SET_MM, (unsigned long[4]){field, value, size, 0});
-}
-
-static long
-set_map(struct mm_map *map)
-{
-    return set_mm(PR_SET_MM_MAP, (unsigned long)map, sizeof *map);
+    return prctl_call(PR_SET_MM, (unsigned long[4]){field, value});
 }
 
 /* The whole map at once (Linux 3.18 with CONFIG_CHECKPOINT_RESTORE): needs no privilege. */
@@ -123,14 +62,14 @@ move_with_map(struct mm_map map, unsigned long start, unsigned long end)
 
     map.arg_start = start;
     map.arg_end = end;
-    if (set_map(&map) < 0)
+    if (mm_map_write(&map) < 0)
         return -1;
     /* Another thread may have moved the break since it was read. libc knows where it is: tell the kernel again. Should that
      * fail, the heap can no longer grow by brk, and malloc goes on with mmap. */
     libc_break = (unsigned long)sbrk(0);
     if (libc_break != map.brk) {
         map.brk = libc_break;
-        (void)set_map(&map);
+        (void)mm_map_write(&map);
     }
     return 0;
 }
@@ -143,11 +82,11 @@ move_by_field(const struct mm_map *map, unsigned long start, unsigned long end)
     unsigned long first = up ? PR_SET_MM_ARG_END : PR_SET_MM_ARG_START;
     unsigned long second = up ? PR_SET_MM_ARG_START : PR_SET_MM_ARG_END;
 
-    if (set_mm(first, up ? end : start, 0) < 0)
+    if (set_field(first, up ? end : start) < 0)
         return -1;
-    if (set_mm(second, up ? start : end, 0) < 0) {
+    if (set_field(second, up ? start : end) < 0) {
         int error = errno;
-        (void)set_mm(first, (unsigned long)(up ? map->arg_end : map->arg_start), 0);
+        (void)set_field(first, (unsigned long)(up ? map->arg_end : map->arg_start));
         errno = error;
         return -1;
     }
@@ -162,10 +101,7 @@ use_own_area(void)
     struct mm_map map;
     char *area;
 
-    if (read_map("/proc/self/stat", &map) < 0)
-        return -1;
-    /* A main thread that has ended has no memory map to show. */
-    if (map.start_code == 0 && read_map("/proc/thread-self/stat", &map) < 0)
+    if (mm_map_read(&map) < 0)
         return -1;
     area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED)
@@ -190,7 +126,7 @@ use_argv(void)
 {
     if (argv_area.start == NULL) {
         struct mm_map map;
-        if (read_map("/proc/self/stat", &map) < 0)
+        if (mm_map_read(&map) < 0)
             return -1;
         argv_area.start = (char *)(uintptr_t)map.arg_start;
         argv_area.end = (char *)(uintptr_t)map.arg_end;
