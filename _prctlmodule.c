@@ -1,7 +1,7 @@
 /*
  * The extension _prctl: a thin wrapper of prctl(2), and of what belongs to it in src/.
  *
- * Every option is a row of src/options.h. call_by_table() carries out what a row says; the few functions that no row can
+ * Every option is a row of src/options.h. by_table() carries out what a row says; the few functions that no row can
  * describe follow it. The module definition closes the file.
  */
 #include "src/prctlmodule.h"
@@ -18,19 +18,6 @@
 /*
  * The tables
  */
-
-enum {
-#define ARGUMENT(name, number) PR_##name = number,
-#include "src/constants.h"
-};
-
-enum {
-#define OPTION(name, number, ...) PR_##name = number,
-#define FAMILY(name, number) PR_##name = number,
-#define OPERATION(name, ...)
-#define FORMER(name, number) PR_##name = number,
-#include "src/options.h"
-};
 
 enum {
 #define CAPABILITY(name, number, text) CAP_##name = number,
@@ -136,8 +123,6 @@ static const struct function functions[] = {
     {#function, PR_##option, 0, run, takes, result, privilege},
 #define OPERATION(option, function, signature, arity, run, takes, result, privilege, ...) \
     {#function, PR_##option, 1, run, takes, result, privilege},
-#define FAMILY(name, number)
-#define FORMER(name, number)
 #include "src/options.h"
 };
 
@@ -145,8 +130,6 @@ static const struct function functions[] = {
 enum {
 #define OPTION(option, number, function, ...) INDEX_##function,
 #define OPERATION(option, function, ...) INDEX_##function,
-#define FAMILY(name, number)
-#define FORMER(name, number)
 #include "src/options.h"
 };
 
@@ -723,8 +706,6 @@ run_several(const struct function *function, PyObject *module, PyObject *const *
     }
 #define OPTION(option, number, name, signature, arity, ...) CALL_##arity(name)
 #define OPERATION(option, name, signature, arity, ...) CALL_##arity(name)
-#define FAMILY(name, number)
-#define FORMER(name, number)
 #include "src/options.h"
 
 /*
@@ -931,8 +912,6 @@ static PyMethodDef option_methods[] = {
     METHOD(option, name, signature, arity, scope, since, text)
 #define OPERATION(option, name, signature, arity, run, takes, result, privilege, scope, since, text) \
     METHOD(option, name, signature, arity, scope, since, text)
-#define FAMILY(name, number)
-#define FORMER(name, number)
 #include "src/options.h"
     {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
     {NULL, NULL, 0, NULL},
@@ -944,7 +923,6 @@ static const struct {
 } options[] = {
 #define OPTION(name, number, ...) {"PR_" #name, number},
 #define FAMILY(name, number) {"PR_" #name, number},
-#define OPERATION(name, ...)
 #define FORMER(name, number) {"PR_" #name, number},
 #include "src/options.h"
 };

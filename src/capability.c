@@ -14,16 +14,6 @@
 /* The sets of a thread in libcap's order of flags, then the two that only prctl(2) reaches. */
 enum set { EFFECTIVE, PERMITTED, INHERITABLE, AMBIENT, BOUNDING, SETS };
 
-enum {
-    PR_CAPBSET_READ = 23,
-    PR_CAPBSET_DROP = 24,
-    PR_CAP_AMBIENT = 47,
-    PR_CAP_AMBIENT_IS_SET = 1,
-    PR_CAP_AMBIENT_RAISE = 2,
-    PR_CAP_AMBIENT_LOWER = 3,
-    PR_CAP_AMBIENT_CLEAR_ALL = 4,
-};
-
 static const struct {
     const char *name;
     const char *text;

@@ -10,18 +10,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum {
-    PR_SET_MM = 35,
-    PR_SET_MM_START_CODE = 1,
-    PR_SET_MM_ENV_END = 11,
-    PR_SET_MM_AUXV = 12,
-    PR_SET_MM_EXE_FILE = 13,
-    PR_SET_MM_MAP = 14,
-    PR_SET_VMA = 0x53564d41,
-    PR_SET_VMA_ANON_NAME = 0,
-    PR_GET_AUXV = 0x41555856,
-};
-
 /* From proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. */
 static int
 read_stat(const char *path, struct mm_map *map)

@@ -1,7 +1,8 @@
 /*
  * The one table of prctl(2) options, in the kernel's order. From a row come the number in _prctl, the function with its
  * signature and docstring, what it passes to the kernel and what it gives back. A new option is a new row here; only what
- * no row can say has a function of its own in _prctlmodule.c.
+ * no row can say has a function of its own, in _prctlmodule.c or src/memory.c. Whoever includes this file defines the row
+ * macros; a row that it does not define is left out.
  *
  *   OPTION(NAME, number, FUNCTION)  an option with its function
  *   FAMILY(NAME, number)            an option whose arg2 selects an operation; _prctl.prctl() passes it on as it is
@@ -11,7 +12,7 @@
  * The columns of a FUNCTION:
  *   name, signature      its name and the __text_signature__
  *   NONE|ONE|SEVERAL     how many arguments it has
- *   run                  by_table, or a function of _prctlmodule.c
+ *   run                  by_table, or a function of its own
  *   TAKES(...)           arg2 to arg5 of prctl(2) in order, or TAKES_NOTHING; those not named are 0
  *   result               what the function gives
  *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text) or NO_PRIVILEGE
@@ -19,6 +20,18 @@
  *   since                the first Linux with it, and the architectures, where not all have it
  *   text                 the docstring, without the closing line that the other columns give
  */
+#ifndef OPTION
+#define OPTION(name, number, ...)
+#endif
+#ifndef FAMILY
+#define FAMILY(name, number)
+#endif
+#ifndef OPERATION
+#define OPERATION(name, ...)
+#endif
+#ifndef FORMER
+#define FORMER(name, number)
+#endif
 
 /* Termination of the parent */
 OPTION(SET_PDEATHSIG, 1, set_pdeathsig, "(signal, /)", ONE, by_table, TAKES(SIGNAL(signal)), NOTHING,

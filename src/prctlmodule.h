@@ -12,6 +12,19 @@
 #error "libcap's headers are missing: install libcap-dev (Debian, Ubuntu), libcap-devel (Fedora) or libcap-dev (Alpine)"
 #endif
 
+/* PR_ names from our own tables, whatever the kernel headers have. */
+enum {
+#define OPTION(name, number, ...) PR_##name = number,
+#define FAMILY(name, number) PR_##name = number,
+#define FORMER(name, number) PR_##name = number,
+#include "options.h"
+};
+
+enum {
+#define ARGUMENT(name, number) PR_##name = number,
+#include "constants.h"
+};
+
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 /*

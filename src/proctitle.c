@@ -13,12 +13,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum {
-    PR_SET_MM = 35,
-    PR_SET_MM_ARG_START = 8,
-    PR_SET_MM_ARG_END = 9,
-};
-
 /* The kernel shows a page of the title, whatever the size of a page: the least there is leaves 4095 bytes and the NUL. */
 #define TITLE_MAX 4095
 
