@@ -63,13 +63,14 @@ def demonstrate(folder, port, log):
     command += ["--port", str(port), "--directory", folder]
     heading("The server starts as root", command)
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
-    pids = []
+    pids = ()
     try:
         wait_for(lambda: "listening on" in text_of(log) or server.poll() is not None)
         print(text_of(log), end="")
         if promise("it listens", "listening on" in text_of(log)):
-            before, _, listening = text_of(log).splitlines()
-            pids = re.findall(r"\d+", listening.rpartition("(")[2])
+            # sudo may have had something to say between the lines.
+            before = re.search("before the drop: (.*)", text_of(log))[1]
+            pids = re.search(r"\(master (\d+), workers (\d+) (\d+)\)", text_of(log)).groups()
             fetch_a_page(port)
             look_at_the_processes(pids, port)
             look_at_the_privileges(dict(re.findall(r"(\w+)=(\S+)", before)), pids)

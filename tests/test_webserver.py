@@ -5,6 +5,7 @@ happens in a fork of this one instead, and so does the start by another user, wh
 execute an interpreter in a private folder.
 """
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -48,7 +49,7 @@ def in_new_interpreter(arguments, log):
     command = [sys.executable, str(EXAMPLES / "webserver.py"), *arguments]
     environment = os.environ | {"PYTHONSAFEPATH": "1"}
     redirect = [(os.POSIX_SPAWN_DUP2, log, 2)]
-    return os.posix_spawn(sys.executable, command, environment, file_actions=redirect)
+    return os.posix_spawn(sys.executable, command, environment, file_actions=redirect, setpgroup=0)
 
 
 def in_fork(prepare):
@@ -60,6 +61,7 @@ def in_fork(prepare):
             return pid
         status = 70
         try:
+            os.setpgid(0, 0)
             os.dup2(log, 2)
             sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
             logging.root.handlers.clear()
@@ -119,6 +121,9 @@ class Server:
         if not self.ended:
             os.kill(self.master, signal.SIGKILL)
             self.wait()
+        # Workers that did not follow their master, which is what some tests are about.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.master, signal.SIGKILL)
         self.stderr.close()
 
     def connect(self, request=b""):
@@ -309,7 +314,7 @@ def test_control_characters_of_a_path_reach_neither_the_title_nor_the_log(serve)
     assert re.fullmatch(r"[ -~\n]+", server.log)
 
 
-def test_a_query_does_not_reach_the_cmdline(serve):
+def test_a_query_does_not_reach_the_title(serve):
     server = serve("--workers", 1)
     assert server.get(b"/page.html?token=secret") == (200, PAGE)
     assert cmdline(server.workers[0]) == b"webd: worker 1 GET /page.html\0"
@@ -387,6 +392,15 @@ def test_a_user_with_the_one_capability_binds_and_gives_it_up(serve):
         found = status(pid)
         assert [found[name] for name in SETS if name != "CapBnd"] == [EMPTY] * 4
         assert found["NoNewPrivs"] == "1"
+
+
+def test_only_the_workers_hold_the_socket(serve):
+    def sockets(pid):
+        links = (os.readlink(link) for link in Path(f"/proc/{pid}/fd").iterdir())
+        return {link for link in links if link.startswith("socket:")}
+
+    server = serve("--workers", 1)
+    assert sockets(server.workers[0]) - sockets(server.master)
 
 
 # ---- What it refuses
@@ -476,13 +490,21 @@ def test_a_second_thread_which_would_keep_its_capabilities_is_noticed(refusal):
 
 
 def test_a_silent_client_does_not_hold_a_worker_for_ever(serve):
-    def hurry():
-        webserver.Handler.timeout = 0.2
-
-    server = serve("--workers", 1, way=in_fork(hurry))
+    server = serve("--workers", 1)
     with server.connect() as silent:
         assert server.get(b"/page.html") == (200, PAGE)
         assert read_all(silent) == b""
+
+
+def test_a_worker_that_loses_the_race_for_a_connection_goes_on(serve):
+    def always_lose():
+        webserver.select = SimpleNamespace(select=lambda *_: time.sleep(0.01))
+
+    server = serve(way=in_fork(always_lose))
+    assert server.get(b"/page.html") == (200, PAGE)
+    os.kill(server.master, signal.SIGTERM)
+    assert server.wait() == 0
+    assert "killing it" not in server.log
 
 
 def test_a_client_that_hangs_up_early_harms_no_one(serve, site):
@@ -545,6 +567,7 @@ def test_a_request_is_finished_before_the_end(serve, way):
 def test_a_request_without_end_does_not_hold_up_the_end(serve):
     def hurry():
         webserver.STOP_TIMEOUT = 0.2
+        webserver.Handler.timeout = 2 * PATIENCE
 
     server = serve(way=in_fork(hurry))
     with server.connect(b"GET /page.html HTTP/1.0\r\n"):
@@ -611,6 +634,16 @@ def test_ignored_signals_of_the_starter_change_nothing(serve):
     os.kill(server.master, signal.SIGTERM)
     assert server.wait() == 0
     assert "killing it" not in server.log
+
+
+def test_a_child_from_before_its_start_is_not_taken_for_a_worker(serve):
+    def leave_child():
+        if os.fork() == 0:
+            os._exit(3)
+
+    server = serve(way=in_fork(leave_child))
+    os.kill(server.master, signal.SIGTERM)
+    assert server.wait() == 0
 
 
 # ---- The demonstration
