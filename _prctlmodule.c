@@ -24,9 +24,12 @@ enum {
 #include "src/constants.h"
 };
 
+/* seccomp(2) */
 enum {
     MODE_STRICT = 1,
     MODE_FILTER = 2,
+    SECCOMP_SET_MODE_FILTER = 1,
+    SECCOMP_FILTER_FLAG_TSYNC = 1,
 };
 
 /* How one of arg2 to arg5 comes about. */
@@ -88,6 +91,8 @@ enum result {
     WRITES_NAME,
 };
 
+enum scope { THREAD, EVERY_THREAD, PROCESS, ANY };
+
 struct privilege {
     int capability;
     const char *text;
@@ -106,6 +111,7 @@ struct function {
     struct parameter takes[SLOTS];
     enum result result;
     struct privilege privilege;
+    enum scope scope;
 };
 
 /* The runners here; those of memory.c are in the header. */
@@ -119,10 +125,10 @@ static PyObject *set_ptracer(const struct function *, PyObject *, PyObject *cons
 static PyObject *get_ptracer(const struct function *, PyObject *, PyObject *const *);
 
 static const struct function functions[] = {
-#define OPTION(option, number, function, signature, arity, run, takes, result, privilege, ...) \
-    {#function, PR_##option, 0, run, takes, result, privilege},
-#define OPERATION(option, function, signature, arity, run, takes, result, privilege, ...) \
-    {#function, PR_##option, 1, run, takes, result, privilege},
+#define OPTION(option, number, function, signature, arity, run, takes, result, privilege, scope, ...) \
+    {#function, PR_##option, 0, run, takes, result, privilege, scope},
+#define OPERATION(option, function, signature, arity, run, takes, result, privilege, scope, ...) \
+    {#function, PR_##option, 1, run, takes, result, privilege, scope},
 #include "src/options.h"
 };
 
@@ -382,6 +388,32 @@ written(enum result result, const uint64_t word[2])
     }
 }
 
+struct call {
+    int option;
+    const unsigned long *arguments;
+};
+
+static int
+call_in_thread(void *argument)
+{
+    const struct call *call = argument;
+
+    return prctl_call(call->option, call->arguments) == -1 ? errno : 0;
+}
+
+static PyObject *
+call_in_threads(const struct function *function, const unsigned long a[SLOTS])
+{
+    struct call call = {function->option, a};
+    int error = threads_run(call_in_thread, &call);
+
+    if (error > 0) {
+        errno = error;
+        return refused(function);
+    }
+    return error < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 static PyObject *
 by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
@@ -397,6 +429,8 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
             return NULL;
     }
     /* The GIL stays: none of these calls waits for anything. */
+    if (function->scope == EVERY_THREAD && in_all_threads())
+        return call_in_threads(function, a);
     result = prctl_call(function->option, a);
     if (result == -1 && function->result != RETURNS_UNSIGNED)
         return refused(function);
@@ -431,6 +465,48 @@ set_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
     Py_RETURN_NONE;
 }
 
+struct securebits_change {
+    unsigned long set, clear;
+};
+
+/* Of what each thread has. */
+static int
+change_securebits(void *argument)
+{
+    const struct securebits_change *change = argument;
+    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[SLOTS]){0});
+
+    if (bits < 0)
+        return errno;
+    return prctl_call(PR_SET_SECUREBITS, (unsigned long[SLOTS]){((unsigned long)bits | change->set) & ~change->clear}) < 0
+               ? errno
+               : 0;
+}
+
+PyDoc_STRVAR(securebits_change_doc,
+"_securebits_change(bits, value, /)\n--\n\nSet or clear some securebits, in every thread inside all_threads().");
+
+static PyObject *
+securebits_change(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    struct securebits_change change = {0};
+    unsigned long bits;
+    int value, error;
+
+    if (!PyArg_ParseTuple(args, "kp:_securebits_change", &bits, &value))
+        return NULL;
+    if (value)
+        change.set = bits;
+    else
+        change.clear = bits;
+    error = threads_run(change_securebits, &change);
+    if (error > 0) {
+        errno = error;
+        return refused(&functions[INDEX_set_securebits]);
+    }
+    return error < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 /* The kernel's struct sock_fprog. */
 struct program {
     unsigned short length;
@@ -459,13 +535,16 @@ set_seccomp_filter(const struct function *function, PyObject *bytes)
     }
     program.length = (unsigned short)(buffer.len / INSTRUCTION);
     program.instructions = buffer.buf;
-    result = prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_FILTER, (unsigned long)&program});
+    if (in_all_threads())
+        result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+    else
+        result = prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_FILTER, (unsigned long)&program});
     if (result < 0)
         refused(function);
     PyBuffer_Release(&buffer);
-    if (result < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    if (result > 0) /* no thread has the filter then */
+        PyErr_Format(PyExc_RuntimeError, "thread %ld has a filter of its own: the kernel cannot give it this one", result);
+    return result == 0 ? Py_NewRef(Py_None) : NULL;
 }
 
 static PyObject *
@@ -483,6 +562,10 @@ set_seccomp(const struct function *function, PyObject *Py_UNUSED(module), PyObje
     }
     if (arguments[1] != NULL && arguments[1] != Py_None) {
         PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_STRICT takes no program");
+        return NULL;
+    }
+    if (in_all_threads()) {
+        PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_STRICT cannot be set for all threads");
         return NULL;
     }
     if (prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_STRICT}) < 0)
@@ -899,11 +982,12 @@ call_prctl(PyObject *module, PyObject *args, PyObject *kwargs)
 #define FLAGS_NONE METH_NOARGS
 #define FLAGS_ONE METH_O
 #define FLAGS_SEVERAL METH_FASTCALL | METH_KEYWORDS
-#define THREAD "Scope: the calling thread."
-#define PROCESS "Scope: the whole process."
-#define ANY "Scope: any process."
+#define SCOPE_THREAD "Scope: the calling thread."
+#define SCOPE_EVERY_THREAD "Scope: the calling thread; every thread inside all_threads()."
+#define SCOPE_PROCESS "Scope: the whole process."
+#define SCOPE_ANY "Scope: any process."
 #define DOC(option, name, signature, scope, since, text) \
-    #name signature "\n--\n\n" text "\n\n" scope " Since Linux " since ".\nSee PR_" #option " in prctl(2)."
+    #name signature "\n--\n\n" text "\n\n" SCOPE_##scope " Since Linux " since ".\nSee PR_" #option " in prctl(2)."
 #define METHOD(option, name, signature, arity, scope, since, text) \
     {#name, (PyCFunction)(void (*)(void))call_##name, FLAGS_##arity, DOC(option, name, signature, scope, since, text)},
 
@@ -913,6 +997,7 @@ static PyMethodDef option_methods[] = {
 #define OPERATION(option, name, signature, arity, run, takes, result, privilege, scope, since, text) \
     METHOD(option, name, signature, arity, scope, since, text)
 #include "src/options.h"
+    {"_securebits_change", securebits_change, METH_VARARGS, securebits_change_doc},
     {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -976,7 +1061,10 @@ static int
 export_functions(PyObject *dict, PyObject *exported, const PyMethodDef *methods)
 {
     for (; methods->ml_name != NULL; methods++) {
-        PyObject *function = PyDict_GetItemString(dict, methods->ml_name);
+        PyObject *function;
+        if (methods->ml_name[0] == '_')
+            continue;
+        function = PyDict_GetItemString(dict, methods->ml_name);
         if (function == NULL || PyDict_SetItemString(exported, methods->ml_name, function) < 0)
             return -1;
     }
@@ -991,8 +1079,9 @@ prctl_exec(PyObject *module)
     PyObject *exported = PyDict_New();
     int result = -1;
 
-    if (exported != NULL && PyModule_AddFunctions(module, capability_methods) == 0 &&
-        PyModule_AddFunctions(module, proctitle_methods) == 0 && capability_exec(module) == 0 &&
+    if (exported != NULL && PyModule_AddFunctions(module, sets_methods) == 0 &&
+        PyModule_AddFunctions(module, proctitle_methods) == 0 && PyModule_AddFunctions(module, threads_methods) == 0 &&
+        sets_exec(module) == 0 &&
         add_constants(dict, exported) == 0 && export_functions(dict, exported, option_methods) == 0 &&
         export_functions(dict, exported, proctitle_methods) == 0 &&
         PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)

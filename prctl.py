@@ -21,7 +21,7 @@ import _prctl
 
 if not hasattr(_prctl, "_EXPORTED"):
     raise ImportError(
-        f"{_prctl.__file__} is left over from python-prctl 1: remove it",
+        f"{_prctl.__file__} is another version's, perhaps left over from python-prctl 1: remove it",
         name="_prctl",
         path=_prctl.__file__,
     )
@@ -259,7 +259,7 @@ class _Raised:
 
 MutableSet.register(CapabilitySet)
 
-# The numbers are those of src/capability.c.
+# The numbers are those of src/sets.c.
 cap_effective = CapabilitySet("cap_effective", 0)
 cap_permitted = CapabilitySet("cap_permitted", 1)
 cap_inheritable = CapabilitySet("cap_inheritable", 2)
@@ -315,8 +315,7 @@ def _securebit(bit, text):
         return _prctl.get_securebits() & bit != 0
 
     def fset(self, value):
-        bits = _prctl.get_securebits()
-        _prctl.set_securebits(bits | bit if value else bits & ~bit)
+        _prctl._securebits_change(bit, value)
 
     def fset_keep_caps(self, value):
         _prctl.set_keepcaps(value)
@@ -373,8 +372,23 @@ __all__ += (*_LIVE, *_prctl._EXPORTED)
 __all__.remove("prctl")
 
 
+# What is loaded only when it is used: the modules would make the import several times as long.
+_LAZY = {"all_threads": "_prctl_operations"}
+__all__ += _LAZY
+
+
 class _Module(type(sys)):
-    """Refuses what would silently put a plain set in the place of a live one."""
+    """Refuses to put a plain set in the place of a live one; loads what is not there yet."""
+
+    def __getattr__(self, name):
+        if name not in _LAZY:
+            raise AttributeError(f"module 'prctl' has no attribute {name!r}")
+        value = getattr(__import__(_LAZY[name]), name)
+        setattr(self, name, value)
+        return value
+
+    def __dir__(self):
+        return sorted({*vars(self), *_LAZY})
 
     def __setattr__(self, name, value):
         if name in _LIVE and value is not getattr(self, name):

@@ -20,10 +20,11 @@ setup(
             "_prctl",
             sources=[
                 "_prctlmodule.c",
-                "src/capability.c",
                 "src/convert.c",
                 "src/memory.c",
                 "src/proctitle.c",
+                "src/sets.c",
+                "src/threads.c",
             ],
             depends=["src/prctlmodule.h", "src/options.h", "src/constants.h"],
             define_macros=macros,

@@ -16,7 +16,9 @@
  *   TAKES(...)           arg2 to arg5 of prctl(2) in order, or TAKES_NOTHING; those not named are 0
  *   result               what the function gives
  *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text) or NO_PRIVILEGE
- *   THREAD|PROCESS|ANY   whose attribute it is
+ *   EVERY_THREAD         a thread's attribute, which all_threads() changes in every thread
+ *   THREAD|PROCESS|ANY   whose attribute it is, otherwise: what is only read, what means one thread, and what another thread
+ *                        cannot have changed from a signal handler (vector lengths, endianness, return addresses)
  *   since                the first Linux with it, and the architectures, where not all have it
  *   text                 the docstring, without the closing line that the other columns give
  */
@@ -69,7 +71,7 @@ OPTION(GET_UNALIGN, 5, get_unalign, "()", NONE, by_table, TAKES(OUT), WRITES_UNS
        "OSError (EINVAL) on other architectures.")
 OPTION(SET_UNALIGN, 6, set_unalign, "(mode, /)", ONE, by_table,
        TAKES(BITS(mode, 7, "UNALIGN_NOPRINT, UNALIGN_SIGBUS and, on alpha, 4")), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.3.48, on ia64, parisc, powerpc, alpha, sh; on riscv since 6.7",
+       NO_PRIVILEGE, EVERY_THREAD, "2.3.48, on ia64, parisc, powerpc, alpha, sh; on riscv since 6.7",
        "Choose how unaligned access is treated.\n\n"
        "*mode* is UNALIGN_NOPRINT (mend it silently) or UNALIGN_SIGBUS (send SIGBUS).\n"
        "ValueError for other bits; OSError (EINVAL) on other architectures.")
@@ -79,7 +81,7 @@ OPTION(GET_KEEPCAPS, 7, get_keepcaps, "()", NONE, by_table, TAKES_NOTHING, RETUR
        NO_PRIVILEGE, THREAD, "2.2.18",
        "Return whether the permitted capabilities outlive a change from uid 0.")
 OPTION(SET_KEEPCAPS, 8, set_keepcaps, "(flag, /)", ONE, by_table, TAKES(FLAG(flag)), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.2.18",
+       NO_PRIVILEGE, EVERY_THREAD, "2.2.18",
        "Let the permitted capabilities outlive a change from uid 0 to others, or not.\n\n"
        "*flag* is taken by its truth. The effective set is emptied all the same. exec\n"
        "clears the flag. PermissionError when the securebit keep_caps_locked is set.\n"
@@ -91,7 +93,7 @@ OPTION(GET_FPEMU, 9, get_fpemu, "()", NONE, by_table, TAKES(OUT), WRITES_INT,
        "Return how floating-point operations are emulated, an int of FPEMU_*.\n\n"
        "OSError (EINVAL) on other architectures.")
 OPTION(SET_FPEMU, 10, set_fpemu, "(mode, /)", ONE, by_table, TAKES(ONE_OF2(mode, FPEMU_NOPRINT, FPEMU_SIGFPE)), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.4.18, on ia64",
+       NO_PRIVILEGE, EVERY_THREAD, "2.4.18, on ia64",
        "Choose how floating-point operations are emulated.\n\n"
        "*mode* is FPEMU_NOPRINT (emulate silently) or FPEMU_SIGFPE (send SIGFPE).\n"
        "ValueError for another mode; OSError (EINVAL) on other architectures.")
@@ -103,7 +105,7 @@ OPTION(SET_FPEXC, 12, set_fpexc, "(mode, /)", ONE, by_table,
        TAKES(BITS(mode, PR_FP_EXC_SW_ENABLE | PR_FP_EXC_DIV | PR_FP_EXC_OVF | PR_FP_EXC_UND | PR_FP_EXC_RES |
                             PR_FP_EXC_INV | PR_FP_EXC_PRECISE,
                   "FP_EXC_*")), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.4.21, on powerpc",
+       NO_PRIVILEGE, EVERY_THREAD, "2.4.21, on powerpc",
        "Choose which floating-point exceptions are raised, and how.\n\n"
        "*mode* is one of FP_EXC_DISABLED, FP_EXC_NONRECOV, FP_EXC_ASYNC and\n"
        "FP_EXC_PRECISE, or FP_EXC_SW_ENABLE together with FP_EXC_DIV, FP_EXC_OVF,\n"
@@ -153,7 +155,7 @@ OPTION(GET_SECCOMP, 21, get_seccomp, "()", NONE, by_table, TAKES_NOTHING, RETURN
        "filter says so. The field Seccomp of /proc/PID/status tells without that risk.")
 OPTION(SET_SECCOMP, 22, set_seccomp, "(mode, program=None)", SEVERAL, set_seccomp,
        TAKES(OBJECT(mode), OPTIONAL_OBJECT(program)), NOTHING,
-       NEEDS(CAP_SYS_ADMIN, "installing a filter needs no_new_privs or CAP_SYS_ADMIN"), THREAD, "2.6.23; filters since 3.5",
+       NEEDS(CAP_SYS_ADMIN, "installing a filter needs no_new_privs or CAP_SYS_ADMIN"), EVERY_THREAD, "2.6.23; filters since 3.5",
        "Restrict for good which system calls the thread may make.\n\n"
        "*mode* is True or SECCOMP_MODE_STRICT: from then on only read(), write(),\n"
        "_exit() and sigreturn() are allowed, anything else kills the thread with\n"
@@ -173,7 +175,7 @@ OPTION(CAPBSET_READ, 23, capbset_read, "(capability, /)", ONE, capbset_read, TAK
        "*capability* is a CAP_* number. One that the running kernel does not have is\n"
        "False; ValueError outside 0 to 63.")
 OPTION(CAPBSET_DROP, 24, capbset_drop, "(capability, /)", ONE, by_table, TAKES(CAPABILITY_NUMBER(capability)), NOTHING,
-       NEEDS(CAP_SETPCAP, "dropping from the bounding set needs CAP_SETPCAP"), THREAD, "2.6.25",
+       NEEDS(CAP_SETPCAP, "dropping from the bounding set needs CAP_SETPCAP"), EVERY_THREAD, "2.6.25",
        "Drop a capability from the bounding set, for good.\n\n"
        "*capability* is a CAP_* number. Needs CAP_SETPCAP. What the thread has in its\n"
        "other sets stays. ValueError outside 0 to 63, OSError (EINVAL) for one that the\n"
@@ -185,7 +187,7 @@ OPTION(GET_TSC, 25, get_tsc, "()", NONE, by_table, TAKES(OUT), WRITES_INT,
        "Return whether the timestamp counter may be read: TSC_ENABLE or TSC_SIGSEGV.\n\n"
        "OSError (EINVAL) on other architectures.")
 OPTION(SET_TSC, 26, set_tsc, "(mode, /)", ONE, by_table, TAKES(ONE_OF2(mode, TSC_ENABLE, TSC_SIGSEGV)), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.6.26, on x86; on arm64 since 6.12",
+       NO_PRIVILEGE, EVERY_THREAD, "2.6.26, on x86; on arm64 since 6.12",
        "Let the thread read the timestamp counter, or have SIGSEGV for it.\n\n"
        "*mode* is TSC_ENABLE or TSC_SIGSEGV. With the latter, time.time() and whatever\n"
        "else asks the vDSO for the time ends in SIGSEGV as well. ValueError for another\n"
@@ -196,7 +198,7 @@ OPTION(GET_SECUREBITS, 27, get_securebits, "()", NONE, by_table, TAKES_NOTHING, 
        NO_PRIVILEGE, THREAD, "2.6.26",
        "Return the securebits, an int of SECBIT_* bits.")
 OPTION(SET_SECUREBITS, 28, set_securebits, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), NOTHING,
-       NEEDS(CAP_SETPCAP, "changing securebits needs CAP_SETPCAP"), THREAD, "2.6.26",
+       NEEDS(CAP_SETPCAP, "changing securebits needs CAP_SETPCAP"), EVERY_THREAD, "2.6.26",
        "Set the securebits, all of them.\n\n"
        "*bits* is an int of SECBIT_* bits. Needs CAP_SETPCAP, except for the exec_* bits\n"
        "and their locks (Linux 6.14). PermissionError also for a bit that the kernel does\n"
@@ -204,7 +206,7 @@ OPTION(SET_SECUREBITS, 28, set_securebits, "(bits, /)", ONE, by_table, TAKES(WOR
 
 /* Timer slack */
 OPTION(SET_TIMERSLACK, 29, set_timerslack, "(nanoseconds, /)", ONE, by_table, TAKES(WORD(nanoseconds)), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.6.28",
+       NO_PRIVILEGE, EVERY_THREAD, "2.6.28",
        "Set by how many nanoseconds the kernel may delay the thread's timers.\n\n"
        "*nanoseconds* is an int that fits an unsigned long; 0 restores the thread's\n"
        "default. Silently without effect under a real-time policy.")
@@ -226,7 +228,7 @@ FORMER(SET_MCE_KILL, 33)
 FORMER(GET_MCE_KILL, 34)
 OPERATION(MCE_KILL, set_mce_kill, "(policy, /)", ONE, by_table,
        TAKES(FIXED(PR_MCE_KILL_SET), ONE_OF3(policy, MCE_KILL_EARLY, MCE_KILL_LATE, MCE_KILL_DEFAULT)), NOTHING,
-       NO_PRIVILEGE, THREAD, "2.6.32",
+       NO_PRIVILEGE, EVERY_THREAD, "2.6.32",
        "Choose when memory that the hardware has lost ends the thread with SIGBUS.\n\n"
        "*policy* is MCE_KILL_EARLY (as soon as it is found), MCE_KILL_LATE (when it is\n"
        "touched) or MCE_KILL_DEFAULT (vm.memory_failure_early_kill). ValueError for\n"
@@ -283,7 +285,7 @@ OPTION(GET_CHILD_SUBREAPER, 37, get_child_subreaper, "()", NONE, by_table, TAKES
 
 /* New privileges */
 OPTION(SET_NO_NEW_PRIVS, 38, set_no_new_privs, "(flag=True, /)", SEVERAL, by_table, TAKES(TRUE_FLAG(flag)), NOTHING,
-       NO_PRIVILEGE, THREAD, "3.5",
+       NO_PRIVILEGE, EVERY_THREAD, "3.5",
        "Give up for good that exec can give privileges: by set-uid, set-gid or file capabilities.\n\n"
        "It cannot be unset: a false *flag* is ValueError. Inherited by children and kept\n"
        "by exec.")
@@ -340,18 +342,18 @@ OPERATION(CAP_AMBIENT, cap_ambient_is_set, "(capability, /)", ONE, by_table,
           "one that the running kernel does not have. prctl.cap_ambient is the whole set.")
 OPERATION(CAP_AMBIENT, cap_ambient_raise, "(capability, /)", ONE, by_table,
           TAKES(FIXED(PR_CAP_AMBIENT_RAISE), CAPABILITY_NUMBER(capability)), NOTHING,
-          NO_PRIVILEGE, THREAD, "4.3",
+          NO_PRIVILEGE, EVERY_THREAD, "4.3",
           "Add a capability to the ambient set: programs without file capabilities keep it at exec.\n\n"
           "*capability* is a CAP_* number. PermissionError unless permitted and inheritable\n"
           "both have it, and with the securebit no_cap_ambient_raise; the rest as in\n"
           "cap_ambient_is_set().")
 OPERATION(CAP_AMBIENT, cap_ambient_lower, "(capability, /)", ONE, by_table,
           TAKES(FIXED(PR_CAP_AMBIENT_LOWER), CAPABILITY_NUMBER(capability)), NOTHING,
-          NO_PRIVILEGE, THREAD, "4.3",
+          NO_PRIVILEGE, EVERY_THREAD, "4.3",
           "Take a capability out of the ambient set.\n\n"
           "*capability* and the errors are those of cap_ambient_is_set().")
 OPERATION(CAP_AMBIENT, cap_ambient_clear_all, "()", NONE, by_table, TAKES(FIXED(PR_CAP_AMBIENT_CLEAR_ALL)), NOTHING,
-          NO_PRIVILEGE, THREAD, "4.3",
+          NO_PRIVILEGE, EVERY_THREAD, "4.3",
           "Take all capabilities out of the ambient set.")
 
 /* Scalable vectors */
@@ -378,7 +380,7 @@ OPTION(GET_SPECULATION_CTRL, 52, get_speculation_ctrl, "(feature, /)", ONE, by_t
        "kernel does not know, EINVAL where the architecture has no such control.")
 OPTION(SET_SPECULATION_CTRL, 53, set_speculation_ctrl, "(feature, control)", SEVERAL, by_table,
        TAKES(WORD(feature), WORD(control)), NOTHING,
-       NO_PRIVILEGE, THREAD, "4.17",
+       NO_PRIVILEGE, EVERY_THREAD, "4.17",
        "Allow or stop a way to execute speculatively.\n\n"
        "*feature* is as in get_speculation_ctrl(). *control* is SPEC_ENABLE,\n"
        "SPEC_DISABLE, SPEC_FORCE_DISABLE (for good) or SPEC_DISABLE_NOEXEC (until exec).\n"
@@ -398,7 +400,7 @@ OPTION(PAC_RESET_KEYS, 54, pac_reset_keys, "(keys, /)", ONE, by_table,
 
 /* Tagged addresses */
 OPTION(SET_TAGGED_ADDR_CTRL, 55, set_tagged_addr_ctrl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), NOTHING,
-       NO_PRIVILEGE, THREAD, "5.4, on arm64; on riscv since 6.13",
+       NO_PRIVILEGE, EVERY_THREAD, "5.4, on arm64; on riscv since 6.13",
        "Allow tagged addresses in system calls, and choose the checking of memory tags.\n\n"
        "*bits* is an int of TAGGED_ADDR_ENABLE with MTE_* (arm64) or PMLEN_* (riscv).\n"
        "OSError (EINVAL) for what the processor or the kernel does not have.")
@@ -409,7 +411,7 @@ OPTION(GET_TAGGED_ADDR_CTRL, 56, get_tagged_addr_ctrl, "()", NONE, by_table, TAK
 
 /* I/O flushers */
 OPTION(SET_IO_FLUSHER, 57, set_io_flusher, "(flag, /)", ONE, by_table, TAKES(FLAG(flag)), NOTHING,
-       NEEDS(CAP_SYS_RESOURCE, "I/O flushers need CAP_SYS_RESOURCE"), THREAD, "5.6",
+       NEEDS(CAP_SYS_RESOURCE, "I/O flushers need CAP_SYS_RESOURCE"), EVERY_THREAD, "5.6",
        "Let the thread's allocations never wait for the I/O that it has to carry out itself.\n\n"
        "*flag* is taken by its truth. For the daemons of file systems and block devices\n"
        "in user space. Needs CAP_SYS_RESOURCE.")
@@ -442,7 +444,7 @@ OPTION(PAC_SET_ENABLED_KEYS, 60, pac_set_enabled_keys, "(affected, enabled)", SE
                   "PAC_APIAKEY, PAC_APIBKEY, PAC_APDAKEY, PAC_APDBKEY"),
              BITS(enabled, PR_PAC_APIAKEY | PR_PAC_APIBKEY | PR_PAC_APDAKEY | PR_PAC_APDBKEY,
                   "PAC_APIAKEY, PAC_APIBKEY, PAC_APDAKEY, PAC_APDBKEY")), NOTHING,
-       NO_PRIVILEGE, THREAD, "5.13, on arm64",
+       NO_PRIVILEGE, EVERY_THREAD, "5.13, on arm64",
        "Enable and disable keys for pointer authentication.\n\n"
        "*affected* and *enabled* are ints of PAC_* bits: of the keys in affected, those in\n"
        "enabled are enabled and the others disabled. ValueError for other bits; OSError\n"
@@ -518,7 +520,7 @@ OPTION(GET_MEMORY_MERGE, 68, get_memory_merge, "()", NONE, by_table, TAKES_NOTHI
 
 /* RISC-V */
 OPTION(RISCV_V_SET_CONTROL, 69, riscv_v_set_control, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), NOTHING,
-       NO_PRIVILEGE, THREAD, "6.5, on riscv",
+       NO_PRIVILEGE, EVERY_THREAD, "6.5, on riscv",
        "Let the thread, and what it execs, use vector instructions or not.\n\n"
        "*bits* is RISCV_V_VSTATE_CTRL_DEFAULT, _OFF or _ON for the thread, the same\n"
        "shifted by two for after exec, and RISCV_V_VSTATE_CTRL_INHERIT. PermissionError to\n"
@@ -543,7 +545,7 @@ OPTION(PPC_GET_DEXCR, 72, ppc_get_dexcr, "(aspect, /)", ONE, by_table, TAKES(WOR
        "PPC_DEXCR_NPHIE. OSError ENODEV where the processor lacks it, EINVAL on other\n"
        "architectures.")
 OPTION(PPC_SET_DEXCR, 73, ppc_set_dexcr, "(aspect, control)", SEVERAL, by_table, TAKES(WORD(aspect), WORD(control)), NOTHING,
-       NEEDS(CAP_SYS_ADMIN, "clearing PPC_DEXCR_NPHIE at exec needs CAP_SYS_ADMIN"), THREAD, "6.10, on powerpc",
+       NEEDS(CAP_SYS_ADMIN, "clearing PPC_DEXCR_NPHIE at exec needs CAP_SYS_ADMIN"), EVERY_THREAD, "6.10, on powerpc",
        "Control an aspect of execution, now or after exec.\n\n"
        "*aspect* is that of ppc_get_dexcr(), *control* PPC_DEXCR_CTRL_SET or _CLEAR, with\n"
        "PPC_DEXCR_CTRL_SET_ONEXEC or _CLEAR_ONEXEC. PermissionError for an aspect that\n"
@@ -561,7 +563,7 @@ OPTION(SET_SHADOW_STACK_STATUS, 75, set_shadow_stack_status, "(bits, /)", ONE, b
        "no return address on it: the thread cannot return from them. OSError EBUSY for a\n"
        "locked bit, EINVAL without shadow stacks.")
 OPTION(LOCK_SHADOW_STACK_STATUS, 76, lock_shadow_stack_status, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), NOTHING,
-       NO_PRIVILEGE, THREAD, "6.13, on arm64; on riscv since 7.0",
+       NO_PRIVILEGE, EVERY_THREAD, "6.13, on arm64; on riscv since 7.0",
        "Lock bits of the shadow stack as they are.\n\n"
        "*bits* is an int of SHADOW_STACK_* bits; riscv accepts only 0, which locks all.\n"
        "OSError (EINVAL) without shadow stacks.")
@@ -594,7 +596,7 @@ OPERATION(FUTEX_HASH, futex_hash_get_slots, "()", NONE, by_table, TAKES(FIXED(PR
 FAMILY(RSEQ_SLICE_EXTENSION, 79)
 OPERATION(RSEQ_SLICE_EXTENSION, set_rseq_slice_extension, "(bits, /)", ONE, by_table,
           TAKES(FIXED(PR_RSEQ_SLICE_EXTENSION_SET), WORD(bits)), NOTHING,
-          NO_PRIVILEGE, THREAD, "7.0",
+          NO_PRIVILEGE, EVERY_THREAD, "7.0",
           "Let the thread ask for a little more time at the end of its slice, by rseq(2).\n\n"
           "*bits* is RSEQ_SLICE_EXT_ENABLE or 0. OSError EOPNOTSUPP where the kernel does not\n"
           "offer it, ENXIO when the thread has no rseq, EINVAL before Linux 7.0.")
@@ -610,7 +612,7 @@ OPTION(GET_CFI, 80, get_cfi, "(feature, /)", ONE, by_table, TAKES(WORD(feature),
        "Return the state of a feature of control-flow integrity, an int of CFI_* bits.\n\n"
        "*feature* is CFI_BRANCH_LANDING_PADS. OSError (EINVAL) where there is none.")
 OPTION(SET_CFI, 81, set_cfi, "(feature, control)", SEVERAL, by_table, TAKES(WORD(feature), WORD(control)), NOTHING,
-       NO_PRIVILEGE, THREAD, "7.0, on riscv",
+       NO_PRIVILEGE, EVERY_THREAD, "7.0, on riscv",
        "Turn a feature of control-flow integrity on or off, or lock it.\n\n"
        "*feature* is CFI_BRANCH_LANDING_PADS, *control* CFI_ENABLE or CFI_DISABLE, with\n"
        "CFI_LOCK. OSError (EINVAL) where there is none.")

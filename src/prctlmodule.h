@@ -83,16 +83,41 @@ void overflow(const char *what, const char *type);
 int capability_number(PyObject *object);
 
 /*
- * capability.c
+ * sets.c
  */
 
 /* Whether the calling thread has a capability in its effective set; errno is left as it was. */
 int has_effective(int capability);
 
-/* The running kernel's, known once capability_exec() has run. */
+/* The running kernel's, known once sets_exec() has run. */
 int capability_last(void);
-int capability_exec(PyObject *module);
-extern PyMethodDef capability_methods[];
+int sets_exec(PyObject *module);
+extern PyMethodDef sets_methods[];
+
+/*
+ * threads.c
+ */
+
+/* What a thread does, in a signal handler: system calls only. Returns 0 or an errno. */
+typedef int (*thread_function)(void *argument);
+
+/* Whether the calling thread is in a block of all_threads(). */
+int in_all_threads(void);
+
+/* Run the function here or, in such a block, here and then at once in every other thread. Returns 0; or the errno that it has
+ * answered here, which no other thread has tried then; or -1 with an exception that says what has happened elsewhere. */
+int threads_run(thread_function function, void *argument);
+
+/* The same for every thread whatever the block, and with all of them stopped before the first one does anything: if one cannot
+ * be reached, nothing has changed. */
+int threads_run_held(thread_function function, void *argument);
+
+/* Run the function here while the other threads stand still, as far as they can be made to. Needs process_lock(). */
+int threads_hold_still(thread_function function, void *argument);
+/* Whether they do; for the function. */
+int threads_stand_still(void);
+
+extern PyMethodDef threads_methods[];
 
 /*
  * memory.c

@@ -52,17 +52,14 @@ set_field(unsigned long field, unsigned long value)
 static int
 move_with_map(struct mm_map map, unsigned long start, unsigned long end)
 {
-    uint64_t libc_break;
-
     map.arg_start = start;
     map.arg_end = end;
     if (mm_map_write(&map) < 0)
         return -1;
-    /* Another thread may have moved the break since it was read. libc knows where it is: tell the kernel again. Should that
-     * fail, the heap can no longer grow by brk, and malloc goes on with mmap. */
-    libc_break = (unsigned long)sbrk(0);
-    if (libc_break != map.brk) {
-        map.brk = libc_break;
+    /* A thread that could not be held may have moved the break since it was read. libc knows where it is: tell the kernel again.
+     * Should that fail, the heap no longer grows by brk, and malloc goes on with mmap. */
+    if (!threads_stand_still() && map.brk != (unsigned long)sbrk(0)) {
+        map.brk = (unsigned long)sbrk(0);
         (void)mm_map_write(&map);
     }
     return 0;
@@ -87,24 +84,33 @@ move_by_field(const struct mm_map *map, unsigned long start, unsigned long end)
     return 0;
 }
 
+/* Move [arg_start, arg_end) to a pair of addresses. Returns 0 or an errno. */
+static int
+move(void *argument)
+{
+    const unsigned long *to = argument;
+    struct mm_map map;
+
+    if (mm_map_read(&map) < 0 || (move_with_map(map, to[0], to[1]) < 0 && move_by_field(&map, to[0], to[1]) < 0))
+        return errno;
+    return 0;
+}
+
 /* An area of our own: a page for the title, then the byte before arg_end. */
 static int
 use_own_area(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    struct mm_map map;
-    char *area;
+    char *area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    unsigned long to[2] = {(unsigned long)area, (unsigned long)(area + page + 1)};
+    int error;
 
-    if (mm_map_read(&map) < 0)
-        return -1;
-    area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED)
         return -1;
     area[page] = '.';
-    if (move_with_map(map, (unsigned long)area, (unsigned long)(area + page + 1)) < 0 &&
-        move_by_field(&map, (unsigned long)area, (unsigned long)(area + page + 1)) < 0) {
-        int error = errno;
-        munmap(area, 2 * page);
+    error = threads_hold_still(move, to);
+    if (error) {
+        (void)munmap(area, 2 * page);
         errno = error;
         return -1;
     }

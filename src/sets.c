@@ -1,5 +1,5 @@
 /*
- * The capability sets of the calling thread as 64-bit masks, one bit a capability, and what libcap knows better.
+ * The five capability sets of a thread as 64-bit masks, one bit a capability.
  */
 #include "prctlmodule.h"
 
@@ -217,91 +217,139 @@ set_read(enum set set, uint64_t *mask)
 }
 
 /*
- * Changing a set. All return 0, or -1 with an exception.
+ * Changing a set: first what a thread does, perhaps in a signal handler
+ */
+
+struct change {
+    struct sets add, drop;   /* of the thread's three sets */
+    uint64_t raise, lower;   /* of the ambient or the bounding set */
+};
+
+static void
+sets_change(const struct sets *old, const struct change *change, struct sets *new)
+{
+    for (int set = EFFECTIVE; set <= INHERITABLE; set++)
+        new->mask[set] = (old->mask[set] | change->add.mask[set]) & ~change->drop.mask[set];
+    new->mask[EFFECTIVE] &= ~change->drop.mask[PERMITTED]; /* the kernel demands it */
+}
+
+/* One capget and one capset. */
+static int
+change_sets(void *argument)
+{
+    struct sets old, new;
+
+    if (sets_get(&old) < 0)
+        return errno;
+    sets_change(&old, argument, &new);
+    return sets_set(&new) < 0 ? errno : 0;
+}
+
+static int
+call_for_each(int option, unsigned long operation, uint64_t mask)
+{
+    for (int number = 0; number <= last_capability; number++) {
+        unsigned long a[4] = {(unsigned long)number};
+        if (option == PR_CAP_AMBIENT) {
+            a[0] = operation;
+            a[1] = (unsigned long)number;
+        }
+        if ((mask & MASK(number)) && prctl_call(option, a) < 0)
+            return errno;
+    }
+    return 0;
+}
+
+/* What permitted and inheritable do not both have. */
+static uint64_t
+ambient_lacks(uint64_t mask)
+{
+    struct sets sets;
+
+    return sets_get(&sets) < 0 ? mask : mask & ~(sets.mask[PERMITTED] & sets.mask[INHERITABLE]);
+}
+
+/* What can fail comes first: all that the kernel asks of the raised ones is known before the first is. */
+static int
+change_ambient(void *argument)
+{
+    const struct change *change = argument;
+    int error;
+
+    if (ambient_lacks(change->raise))
+        return EPERM;
+    error = call_for_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, change->raise);
+    if (error)
+        return error;
+    if ((change->lower & kernel_mask()) == kernel_mask())
+        return prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}) < 0 ? errno : 0;
+    return call_for_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, change->lower);
+}
+
+/* One call for each that is there: the kernel refuses the first of them, or none. */
+static int
+change_bounding(void *argument)
+{
+    const struct change *change = argument;
+    uint64_t have;
+
+    if (set_read(BOUNDING, &have) < 0)
+        return errno;
+    return call_for_each(PR_CAPBSET_DROP, 0, have & change->lower);
+}
+
+/*
+ * Then what the calling thread makes of it. All return 0, or -1 with an exception.
  */
 
 /* Which of capset(2)'s rules the change breaks. */
 static int
-capset_refused(const struct sets *old, const struct sets *new)
+raise_sets_refused(int error, const struct change *change)
 {
-    int error = errno;
-    const uint64_t *o = old->mask, *n = new->mask;
-    uint64_t added = n[INHERITABLE] & ~o[INHERITABLE];
+    struct sets old, new;
+    uint64_t added;
 
-    if (error != EPERM)
+    if (error != EPERM || sets_get(&old) < 0)
         return raise_errno(error, NULL), -1;
-    if (n[PERMITTED] & ~o[PERMITTED])
-        return raise_about(error, "permitted can only lose, and does not have", n[PERMITTED] & ~o[PERMITTED]);
-    if (n[EFFECTIVE] & ~n[PERMITTED])
-        return raise_about(error, "permitted does not have", n[EFFECTIVE] & ~n[PERMITTED]);
-    if ((added & ~o[PERMITTED]) && !has_effective(CAP_SETPCAP))
+    sets_change(&old, change, &new);
+    if (new.mask[PERMITTED] & ~old.mask[PERMITTED])
+        return raise_about(error, "permitted can only lose, and does not have",
+                           new.mask[PERMITTED] & ~old.mask[PERMITTED]);
+    if (new.mask[EFFECTIVE] & ~new.mask[PERMITTED])
+        return raise_about(error, "permitted does not have", new.mask[EFFECTIVE] & ~new.mask[PERMITTED]);
+    added = new.mask[INHERITABLE] & ~old.mask[INHERITABLE];
+    if ((added & ~old.mask[PERMITTED]) && !has_effective(CAP_SETPCAP))
         return raise_about(error, "what permitted does not have needs CAP_SETPCAP to become inheritable:",
-                           added & ~o[PERMITTED]);
+                           added & ~old.mask[PERMITTED]);
     if (added)
         return raise_about(error, "the bounding set may lack", added);
     return raise_errno(error, NULL), -1;
 }
 
-/* One capget and one capset. What leaves permitted leaves effective, too: the kernel demands it. */
 static int
-change_thread_sets(const struct sets *add, const struct sets *drop)
+raise_ambient_refused(int error, uint64_t raised)
 {
-    struct sets old, new;
+    uint64_t lacking = ambient_lacks(raised);
 
-    if (sets_get(&old) < 0)
-        return raise_errno(errno, NULL), -1;
-    for (int set = EFFECTIVE; set <= INHERITABLE; set++)
-        new.mask[set] = (old.mask[set] | add->mask[set]) & ~drop->mask[set];
-    new.mask[EFFECTIVE] &= ~drop->mask[PERMITTED];
-    return sets_set(&new) < 0 ? capset_refused(&old, &new) : 0;
+    if (error == EPERM && lacking)
+        return raise_about(error, "permitted and inheritable do not both have", lacking);
+    return raise_errno(error, error == EPERM ? "the securebit no_cap_ambient_raise is set" : NULL), -1;
 }
 
-/* What can fail comes first: all that the kernel asks of the raised ones is known before the first is. */
 static int
-change_ambient(uint64_t add, uint64_t drop)
+raise_bounding_refused(int error)
 {
-    struct sets sets;
-    uint64_t lacking;
+    int lacks = error == EPERM && !has_effective(CAP_SETPCAP);
 
-    if (sets_get(&sets) < 0)
-        return raise_errno(errno, NULL), -1;
-    lacking = add & ~(sets.mask[PERMITTED] & sets.mask[INHERITABLE]);
-    if (lacking)
-        return raise_about(EPERM, "permitted and inheritable do not both have", lacking);
-    for (int number = 0; number <= last_capability; number++) {
-        unsigned long a[4] = {PR_CAP_AMBIENT_RAISE, (unsigned long)number};
-        if ((add & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
-            return raise_errno(errno, errno == EPERM ? "the securebit no_cap_ambient_raise is set" : NULL), -1;
-    }
-    if ((drop & kernel_mask()) == kernel_mask()) {
-        if (prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}) < 0)
-            return raise_errno(errno, NULL), -1;
-        return 0;
-    }
-    for (int number = 0; number <= last_capability; number++) {
-        unsigned long a[4] = {PR_CAP_AMBIENT_LOWER, (unsigned long)number};
-        if ((drop & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
-            return raise_errno(errno, NULL), -1;
-    }
-    return 0;
+    return raise_errno(error, lacks ? "dropping from the bounding set needs CAP_SETPCAP" : NULL), -1;
 }
 
-/* One call a capability: the kernel refuses the first of them, or none. */
 static int
-drop_bounding(uint64_t drop)
+change_thread_sets(struct change *change)
 {
-    for (int number = 0; number <= last_capability; number++) {
-        int has = (drop & MASK(number)) ? set_has(BOUNDING, number) : 0;
-        if (has > 0)
-            has = (int)prctl_call(PR_CAPBSET_DROP, (unsigned long[4]){(unsigned long)number});
-        if (has < 0) {
-            int error = errno;
-            int lacks = error == EPERM && !has_effective(CAP_SETPCAP);
-            raise_errno(error, lacks ? "dropping from the bounding set needs CAP_SETPCAP" : NULL);
-            return -1;
-        }
-    }
-    return 0;
+    int error = threads_run(change_sets, change);
+
+    return error > 0 ? raise_sets_refused(error, change) : error;
 }
 
 static int
@@ -315,22 +363,26 @@ check_raised(uint64_t add)
 static int
 change_set(enum set set, uint64_t add, uint64_t drop)
 {
-    struct sets adds = {{0}}, drops = {{0}};
+    struct change change = {.raise = add, .lower = drop};
+    int error;
 
-    if (set == BOUNDING) {
-        if (add) {
-            PyErr_SetString(PyExc_ValueError, "Capabilities can only be dropped from the bounding set, not raised in it");
-            return -1;
-        }
-        return drop_bounding(drop);
+    if (set == BOUNDING && add) {
+        PyErr_SetString(PyExc_ValueError, "Capabilities can only be dropped from the bounding set, not raised in it");
+        return -1;
     }
     if (check_raised(add) < 0)
         return -1;
-    if (set == AMBIENT)
-        return change_ambient(add, drop);
-    adds.mask[set] = add;
-    drops.mask[set] = drop;
-    return change_thread_sets(&adds, &drops);
+    if (set == AMBIENT) {
+        error = threads_run(change_ambient, &change);
+        return error > 0 ? raise_ambient_refused(error, add) : error;
+    }
+    if (set == BOUNDING) {
+        error = threads_run(change_bounding, &change);
+        return error > 0 ? raise_bounding_refused(error) : error;
+    }
+    change.add.mask[set] = add;
+    change.drop.mask[set] = drop;
+    return change_thread_sets(&change);
 }
 
 /*
@@ -543,20 +595,21 @@ static PyObject *
 set_caps(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *lists[6] = {NULL};
-    struct sets add, drop;
+    struct change change = {0};
 
     if (!PyArg_ParseTuple(args, "O|OOOOO:set_caps", &lists[0], &lists[1], &lists[2], &lists[3], &lists[4], &lists[5]))
         return NULL;
     for (int set = EFFECTIVE; set <= INHERITABLE; set++)
-        if (mask_from_list(lists[set], &add.mask[set]) < 0 || mask_from_list(lists[3 + set], &drop.mask[set]) < 0 ||
-            check_raised(add.mask[set] & ~drop.mask[set]) < 0)
+        if (mask_from_list(lists[set], &change.add.mask[set]) < 0 ||
+            mask_from_list(lists[3 + set], &change.drop.mask[set]) < 0 ||
+            check_raised(change.add.mask[set] & ~change.drop.mask[set]) < 0)
             return NULL;
-    if (change_thread_sets(&add, &drop) < 0)
+    if (change_thread_sets(&change) < 0)
         return NULL;
     Py_RETURN_NONE;
 }
 
-PyMethodDef capability_methods[] = {
+PyMethodDef sets_methods[] = {
     {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
     {"_cap_read", cap_read, METH_O, cap_read_doc},
     {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},
@@ -612,7 +665,7 @@ add_object(PyObject *module, const char *name, PyObject *value)
 
 /* What prctl.py makes the attributes of: _CAPABILITY_NAMES and _CAPABILITY_TEXTS, in the order of the numbers. */
 int
-capability_exec(PyObject *module)
+sets_exec(PyObject *module)
 {
     int last = find_last_capability();
 
