@@ -465,6 +465,37 @@ cap_change(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t g
     Py_RETURN_NONE;
 }
 
+static int
+put_sets(void *argument)
+{
+    return sets_set(argument) < 0 ? errno : 0;
+}
+
+PyDoc_STRVAR(capset_doc,
+"_capset(effective, permitted, inheritable, /)\n--\n\n"
+"Set the three sets of the calling thread to three masks; in every thread inside all_threads().");
+
+static PyObject *
+capset_masks(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given)
+{
+    struct sets sets;
+    int error;
+
+    if (wrong_count("_capset", 3, given))
+        return NULL;
+    for (int set = EFFECTIVE; set <= INHERITABLE; set++) {
+        sets.mask[set] = PyLong_AsUnsignedLongLong(arguments[set]);
+        if (PyErr_Occurred() || check_raised(sets.mask[set]) < 0)
+            return NULL;
+    }
+    error = threads_run(put_sets, &sets);
+    if (error > 0) {
+        struct change change = {.add = sets, .drop = {{~sets.mask[0], ~sets.mask[1], ~sets.mask[2]}}};
+        error = raise_sets_refused(error, &change);
+    }
+    return error < 0 ? NULL : Py_NewRef(Py_None);
+}
+
 /*
  * python-prctl's functions of the same names
  */
@@ -613,6 +644,7 @@ PyMethodDef sets_methods[] = {
     {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
     {"_cap_read", cap_read, METH_O, cap_read_doc},
     {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},
+    {"_capset", (PyCFunction)(void (*)(void))capset_masks, METH_FASTCALL, capset_doc},
     {"cap_to_name", py_cap_to_name, METH_O, cap_to_name_doc},
     {"get_caps", get_caps, METH_VARARGS, get_caps_doc},
     {"set_caps", set_caps, METH_VARARGS, set_caps_doc},
