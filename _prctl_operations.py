@@ -1,6 +1,17 @@
-"""What prctl makes of several calls. Loaded when one of its names is first used."""
+"""What prctl makes of several calls: changes in every thread, plans, dropping privileges.
+
+Loaded when one of its names is first used.
+"""
+
+import errno
+import grp
+import os
+import pwd
+from collections import namedtuple
 
 import _prctl
+
+import prctl
 
 
 class _AllThreads:
@@ -31,3 +42,296 @@ def all_threads():
     Scope: the whole process. See capabilities(7) and nptl(7).
     """
     return _AllThreads()
+
+
+# Plans: lists of system calls in the right order, from what holds and what shall hold.
+
+State = namedtuple(
+    "State",
+    "uids gids groups effective permitted inheritable ambient bounding securebits no_new_privs",
+)
+State.__doc__ = """What a thread is and may do: ids as (real, effective, saved), sets as masks."""
+
+_SETGID, _SETUID, _SETPCAP = (1 << prctl._number(name) for name in ("setgid", "setuid", "setpcap"))
+
+
+def current_state():
+    """The State of the calling thread."""
+    ids = os.getresuid(), os.getresgid(), sorted(set(os.getgroups()))
+    sets = map(_prctl._cap_read, range(5))
+    return State(*ids, *sets, _prctl.get_securebits(), _prctl.get_no_new_privs())
+
+
+def make_plan(now, wish):
+    """The system calls that lead from one State to another, as a list of tuples.
+
+    PermissionError when the kernel would refuse one of them; nothing has been tried then.
+    """
+    keeps_caps = _clears_permitted(now, wish) and _outlives(now, wish)
+    needed = _check(now, wish, keeps_caps)
+    plan = []
+    # All that takes a capability comes first, while there still is every one.
+    first = now.effective | needed, now.permitted, now.inheritable | wish.inheritable
+    if first != (now.effective, now.permitted, now.inheritable):
+        plan.append(("capset", *first))
+    for number in prctl._bits(now.bounding & ~wish.bounding):
+        plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
+    if wish.groups != now.groups:
+        plan.append(("setgroups", wish.groups))
+    if wish.gids != now.gids:
+        plan.append(("setresgid", *wish.gids))
+    if keeps_caps:
+        plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 1))
+    if wish.uids != now.uids:
+        plan.append(("setresuid", *wish.uids))
+    # The change of ids may have cleared every set but the inheritable and the bounding one.
+    last = wish.effective, wish.permitted, wish.inheritable
+    for_securebits = _SETPCAP if wish.securebits != now.securebits else 0
+    if plan or last != first:
+        plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
+    if wish.ambient != now.ambient or wish.uids != now.uids:
+        plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
+        for number in prctl._bits(wish.ambient):
+            plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
+    if keeps_caps:
+        plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
+    if for_securebits:
+        plan.append(("prctl", _prctl.PR_SET_SECUREBITS, wish.securebits))
+        plan.append(("capset", *last))
+    if wish.no_new_privs and not now.no_new_privs:
+        plan.append(("prctl", _prctl.PR_SET_NO_NEW_PRIVS, 1))
+    return plan
+
+
+def _clears_permitted(now, wish):
+    """Whether the kernel clears permitted: when none of three uids is 0 any more."""
+    fixup = not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
+    return fixup and 0 in now.uids and 0 not in wish.uids
+
+
+def _outlives(now, wish):
+    """Whether something must outlive that, and would not."""
+    wanted = wish.permitted or wish.securebits != now.securebits
+    return wanted and not now.securebits & prctl.SECBIT_KEEP_CAPS
+
+
+def _check(now, wish, keeps_caps):
+    """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed."""
+    needed = 0
+    raised = wish.inheritable & ~now.inheritable
+
+    def need(capability, action):
+        nonlocal needed
+        if not now.permitted & capability:
+            name = prctl._names(capability)[0].upper()
+            _refuse(f"{action} needs CAP_{name}")
+        needed |= capability
+
+    if wish.groups != now.groups:
+        need(_SETGID, "changing the supplementary groups")
+        if _read("/proc/self/setgroups") == "deny":
+            _refuse("the user namespace does not let the supplementary groups be changed")
+    if not set(wish.gids) <= set(now.gids):
+        need(_SETGID, "changing the group")
+    if not set(wish.uids) <= set(now.uids):
+        need(_SETUID, "changing the user")
+    if now.bounding & ~wish.bounding:
+        need(_SETPCAP, "dropping from the bounding set")
+    if wish.securebits != now.securebits:
+        need(_SETPCAP, "changing securebits")
+    if raised & ~now.permitted:
+        need(_SETPCAP, "making inheritable what permitted does not have")
+    for which, ids in (("uid", wish.uids), ("gid", (*wish.gids, *wish.groups))):
+        for number in sorted(set(ids)):
+            if not _is_mapped(f"/proc/self/{which}_map", number):
+                _refuse(f"the user namespace has no {which} {number}")
+    _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
+    _refuse_if(raised & ~now.bounding, "the bounding set does not have")
+    locked = now.securebits & (now.securebits ^ wish.securebits) << 1 & prctl.SECURE_ALL_LOCKS
+    if locked:
+        _refuse("securebits to be changed are locked")
+    ambient_is_cleared = wish.ambient and wish.uids != now.uids
+    if (wish.ambient & ~now.ambient or ambient_is_cleared) and (
+        now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE
+    ):
+        _refuse("the securebit no_cap_ambient_raise is set")
+    if keeps_caps and now.securebits & prctl.SECBIT_KEEP_CAPS_LOCKED:
+        _refuse(
+            "the securebit keep_caps is locked, so capabilities cannot outlive the change of user"
+        )
+    return needed
+
+
+def _refuse(why):
+    raise PermissionError(errno.EPERM, f"{os.strerror(errno.EPERM)}: {why}")
+
+
+def _refuse_if(mask, why):
+    if mask:
+        _refuse(f"{why} {', '.join(prctl._names(mask))}")
+
+
+def _read(path):
+    """The text of a file of /proc; empty where the kernel does not have it."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _is_mapped(path, number):
+    """Whether an id exists in the user namespace, by its map (user_namespaces(7))."""
+    lines = [list(map(int, line.split())) for line in _read(path).splitlines()]
+    return not lines or any(first <= number < first + count for first, _, count in lines)
+
+
+# Dropping privileges.
+
+
+def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no_new_privs=True):
+    """Become an ordinary user in every thread, with nothing left but the capabilities in *keep*.
+
+    *user* is a name or a uid, *group* a name or a gid (default: the account's), *groups* the
+    supplementary groups (names and gids; default: the account's). *keep* are capabilities as in
+    CapabilitySet: they stay in permitted and effective, and with *ambient* in inheritable and
+    ambient too, so that they survive exec. Everything else leaves all five sets; *no_new_privs* is
+    set unless it is false. keep_caps and the other securebits end as they were.
+
+    Names come first: KeyError for an unknown user or group, and for a uid without an account when
+    there is no group; TypeError, ValueError and OverflowError for what is no id, ValueError for uid
+    0. Then comes the permission: PermissionError, naming what is missing, when it cannot succeed.
+    Without CAP_SETPCAP the bounding set stays, which no_new_privs makes harmless: with
+    no_new_privs=False that is a PermissionError. OSError and RuntimeError when a thread cannot be
+    reached, see all_threads(). Up to here nothing has changed.
+
+    Then the calls are made in this thread, and if all succeed in the others, which have been held
+    still. An OSError says which call was refused here: this thread has then made those before it,
+    no other has made any. At last /proc/self/task is read: RuntimeError names the threads that
+    are not as they should be; the others are. After either, end the process.
+
+    Scope: the whole process. Linux 3.5. See capabilities(7) and credentials(7).
+    """
+    wish = _wish(user, group, groups, prctl._mask(_sequence(keep)), ambient, no_new_privs)
+    now = current_state()
+    if not now.permitted & _SETPCAP:
+        if not no_new_privs and now.bounding & ~wish.bounding:
+            _refuse("dropping from the bounding set needs CAP_SETPCAP; or set no_new_privs")
+        wish = wish._replace(bounding=now.bounding)
+    wish = wish._replace(
+        securebits=now.securebits, no_new_privs=bool(no_new_privs) or now.no_new_privs
+    )
+    plan = make_plan(now, wish)
+    failed = _prctl._run_plan(plan)
+    if failed:
+        error, step = failed
+        raise OSError(
+            error,
+            f"{os.strerror(error)}: {describe(plan[step])}, call {step + 1} of {len(plan)}; "
+            "this thread has made those before it, no other thread any",
+        )
+    _verify(wish)
+
+
+def describe(step):
+    """A step as the call that it is."""
+    name, *arguments = step
+    if name == "prctl":
+        option = next(n for n, v in vars(_prctl).items() if n[:3] == "PR_" and v == arguments[0])
+        return f"prctl({', '.join([option, *map(str, arguments[1:])])})"
+    if name == "capset":
+        return f"capset({', '.join(map(hex, arguments))})"
+    return f"{name}({', '.join(map(str, arguments))})"
+
+
+def _wish(user, group, groups, keep, ambient, no_new_privs):
+    """The State to reach, as far as the arguments tell. All names are looked up here."""
+    account = _account(user)
+    uid = account.pw_uid if account else _id(user, "user")
+    if uid == 0:
+        raise ValueError("user must not be uid 0: it would have everything back at the next exec")
+    if group is not None:
+        gid = _gid(group)
+    elif account:
+        gid = account.pw_gid
+    else:
+        raise KeyError(f"uid {uid} has no account: group must be given")
+    if groups is not None:
+        gids = map(_gid, _sequence(groups))
+    else:
+        gids = os.getgrouplist(account.pw_name, gid) if account else ()
+    kept = keep if ambient else 0
+    ids = (uid,) * 3, (gid,) * 3, sorted(set(gids))
+    return State(*ids, keep, keep, kept, kept, keep, None, no_new_privs)
+
+
+def _sequence(value):
+    return (value,) if isinstance(value, str) else value
+
+
+def _account(user):
+    """The account of a name or a uid; None for a uid without one."""
+    if isinstance(user, str):
+        return pwd.getpwnam(user)
+    try:
+        return pwd.getpwuid(_id(user, "user"))
+    except KeyError:
+        return None
+
+
+def _gid(group):
+    return grp.getgrnam(group).gr_gid if isinstance(group, str) else _id(group, "group")
+
+
+def _id(value, what):
+    """A uid or gid. The last one of 32 bits means "leave it" to the kernel."""
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{what} must be a str or an int, not {type(value)}")
+    number = value.__index__()
+    if not 0 <= number < 1 << 32:
+        raise OverflowError(f"{what} does not fit 32 bits")
+    if number == (1 << 32) - 1:
+        raise ValueError(f"{what} {number} is no id")
+    return number
+
+
+def _verify(wish):
+    """RuntimeError unless /proc says of every thread that it is as wished."""
+    expected = {
+        "Uid": " ".join(map(str, (*wish.uids, wish.uids[1]))),
+        "Gid": " ".join(map(str, (*wish.gids, wish.gids[1]))),
+        "Groups": " ".join(map(str, wish.groups)),
+        "CapInh": f"{wish.inheritable:016x}",
+        "CapPrm": f"{wish.permitted:016x}",
+        "CapEff": f"{wish.effective:016x}",
+        "CapBnd": f"{wish.bounding:016x}",
+        "CapAmb": f"{wish.ambient:016x}",
+        "NoNewPrivs": str(int(wish.no_new_privs)),
+    }
+    wrong = []
+    for tid in os.listdir("/proc/self/task"):
+        found = _thread_status(tid)
+        if found is None:
+            continue
+        for name, value in expected.items():
+            if found.get(name) != value:
+                wrong.append(f"thread {tid}: {name} is {found.get(name)}, not {value}")
+    if wrong:
+        raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
+
+
+def _thread_status(tid):
+    """The fields of /proc/self/task/TID/status; None for what runs no code of the process's."""
+    try:
+        with open(f"/proc/self/task/{tid}/stat", "rb") as file:
+            state, *fields = file.read().rpartition(b")")[2].split()
+        with open(f"/proc/self/task/{tid}/status", errors="surrogateescape") as file:
+            lines = [line.partition(":") for line in file]
+    except (FileNotFoundError, ProcessLookupError):
+        return None  # it has ended
+    if state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER):
+        return None
+    return {name: " ".join(value.split()) for name, _, value in lines}
+
+
+_PF_IO_WORKER, _PF_USER_WORKER = 0x10, 0x4000

@@ -1081,6 +1081,7 @@ prctl_exec(PyObject *module)
 
     if (exported != NULL && PyModule_AddFunctions(module, sets_methods) == 0 &&
         PyModule_AddFunctions(module, proctitle_methods) == 0 && PyModule_AddFunctions(module, threads_methods) == 0 &&
+        PyModule_AddFunctions(module, plan_methods) == 0 &&
         sets_exec(module) == 0 &&
         add_constants(dict, exported) == 0 && export_functions(dict, exported, option_methods) == 0 &&
         export_functions(dict, exported, proctitle_methods) == 0 &&

@@ -72,8 +72,12 @@ def _mask(capabilities):
     return mask
 
 
+def _bits(mask):
+    return [number for number in range(64) if mask >> number & 1]
+
+
 def _names(mask):
-    return [name for number, name in enumerate(_NAMES) if mask >> number & 1]
+    return [_NAMES[number] for number in _bits(mask)]
 
 
 def _operator(compute):
@@ -373,7 +377,7 @@ __all__.remove("prctl")
 
 
 # What is loaded only when it is used: the modules would make the import several times as long.
-_LAZY = {"all_threads": "_prctl_operations"}
+_LAZY = {"all_threads": "_prctl_operations", "drop_privileges": "_prctl_operations"}
 __all__ += _LAZY
 
 

@@ -22,11 +22,12 @@ setup(
                 "_prctlmodule.c",
                 "src/convert.c",
                 "src/memory.c",
+                "src/plan.c",
                 "src/proctitle.c",
                 "src/sets.c",
                 "src/threads.c",
             ],
-            depends=["src/prctlmodule.h", "src/options.h", "src/constants.h"],
+            depends=["src/prctlmodule.h", "src/options.h", "src/constants.h", "src/plan.h"],
             define_macros=macros,
             libraries=["cap"],
             # The C files share functions with each other, not with the rest of the process.

@@ -98,7 +98,7 @@ extern PyMethodDef sets_methods[];
  * threads.c
  */
 
-/* What a thread does, in a signal handler: system calls only. Returns 0 or an errno. */
+/* What a thread does, in a signal handler: system calls only. Returns 0, or an errno in the lower 12 bits. */
 typedef int (*thread_function)(void *argument);
 
 /* Whether the calling thread is in a block of all_threads(). */
@@ -118,6 +118,11 @@ int threads_hold_still(thread_function function, void *argument);
 int threads_stand_still(void);
 
 extern PyMethodDef threads_methods[];
+
+/*
+ * plan.c
+ */
+extern PyMethodDef plan_methods[];
 
 /*
  * memory.c

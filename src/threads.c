@@ -653,7 +653,7 @@ report_get(struct report *report)
     for (size_t i = 0; report->failed && i < all.capacity && count < (int)COUNT(report->first); i++)
         if (all.slots[i].error != 0) {
             report->first[count].tid = all.slots[i].tid;
-            report->first[count++].error = all.slots[i].error;
+            report->first[count++].error = all.slots[i].error & 0xfff;
         }
 }
 

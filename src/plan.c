@@ -1,0 +1,195 @@
+/*
+ * Carrying out a plan in every thread, all of them stopped before the first step.
+ */
+#include "prctlmodule.h"
+
+#include "plan.h"
+
+struct plan {
+    size_t count;
+    struct step steps[];
+};
+
+/*
+ * In each thread, perhaps in a signal handler
+ */
+
+static int
+same_groups(const struct step *step)
+{
+    gid_t now[1024];
+    long count = syscall(PLAN_GETGROUPS, COUNT(now), now);
+
+    /* The kernel sorts what it was given; so does the plan. */
+    return count >= 0 && (size_t)count == step->groups.count && memcmp(now, step->groups.list, (size_t)count * sizeof *now) == 0;
+}
+
+static int
+same_ids(long number, const uid_t ids[3])
+{
+    uid_t now[3];
+
+    return syscall(number, &now[0], &now[1], &now[2]) == 0 && memcmp(now, ids, sizeof now) == 0;
+}
+
+/* A thread that has less than the others, and may do less, has perhaps already what the step is for. */
+static int
+holds_already(const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_SETGROUPS:
+        return same_groups(step);
+    case STEP_SETRESGID:
+        return same_ids(PLAN_GETRESGID, step->ids);
+    case STEP_SETRESUID:
+        return same_ids(PLAN_GETRESUID, step->ids);
+    case STEP_PRCTL:
+        return step->call[0] == PR_CAPBSET_DROP && prctl_call(PR_CAPBSET_READ, (unsigned long[4]){step->call[1]}) == 0;
+    case STEP_CAPSET:
+        break;
+    }
+    return 0;
+}
+
+/* Returns 0, or an errno with the number of the step above it. */
+enum { ERRNO_BITS = 12 };
+
+static int
+plan_run(void *argument)
+{
+    const struct plan *plan = argument;
+
+    for (size_t i = 0; i < plan->count; i++) {
+        int error = step_run(&plan->steps[i]);
+        if (error != 0 && !holds_already(&plan->steps[i]))
+            return error | (int)(i << ERRNO_BITS);
+    }
+    return 0;
+}
+
+/*
+ * From a list of tuples: ("setresuid", real, effective, saved), ...
+ */
+
+static void
+plan_free(struct plan *plan)
+{
+    for (size_t i = 0; plan != NULL && i < plan->count; i++)
+        if (plan->steps[i].kind == STEP_SETGROUPS)
+            PyMem_Free((void *)(uintptr_t)plan->steps[i].groups.list);
+    PyMem_Free(plan);
+}
+
+static int
+groups_from_list(PyObject *tuple, struct step *step)
+{
+    const char *skipped;
+    PyObject *list;
+    gid_t *groups;
+    Py_ssize_t count;
+
+    if (!PyArg_ParseTuple(tuple, "sO!", &skipped, &PyList_Type, &list))
+        return -1;
+    count = PyList_Size(list);
+    groups = PyMem_Malloc((size_t)(count + 1) * sizeof *groups);
+    if (groups == NULL)
+        return PyErr_NoMemory(), -1;
+    for (Py_ssize_t i = 0; i < count; i++)
+        groups[i] = (gid_t)PyLong_AsUnsignedLong(PyList_GetItem(list, i));
+    if (PyErr_Occurred()) {
+        PyMem_Free(groups);
+        return -1;
+    }
+    step->kind = STEP_SETGROUPS;
+    step->groups.count = (size_t)count;
+    step->groups.list = groups;
+    return 0;
+}
+
+static int
+step_from_tuple(PyObject *tuple, struct step *step)
+{
+    PyObject *first = PyTuple_Check(tuple) ? PyTuple_GetItem(tuple, 0) : NULL;
+    const char *name = first == NULL ? NULL : PyUnicode_AsUTF8AndSize(first, NULL), *skipped;
+
+    if (name == NULL) {
+        if (!PyErr_Occurred())
+            PyErr_SetString(PyExc_TypeError, "a step must be a tuple");
+        return -1;
+    }
+    if (strcmp(name, "setgroups") == 0)
+        return groups_from_list(tuple, step);
+    if (strcmp(name, "setresgid") == 0 || strcmp(name, "setresuid") == 0) {
+        unsigned int *ids = (unsigned int *)step->ids;
+        step->kind = name[6] == 'g' ? STEP_SETRESGID : STEP_SETRESUID;
+        return PyArg_ParseTuple(tuple, "sIII", &skipped, &ids[0], &ids[1], &ids[2]) ? 0 : -1;
+    }
+    if (strcmp(name, "capset") == 0) {
+        unsigned long long sets[3];
+        step->kind = STEP_CAPSET;
+        if (!PyArg_ParseTuple(tuple, "sKKK", &skipped, &sets[0], &sets[1], &sets[2]))
+            return -1;
+        for (int i = 0; i < 3; i++)
+            step->sets[i] = sets[i];
+        return 0;
+    }
+    if (strcmp(name, "prctl") == 0) {
+        unsigned long *call = step->call;
+        step->kind = STEP_PRCTL;
+        return PyArg_ParseTuple(tuple, "sk|kkkk", &skipped, &call[0], &call[1], &call[2], &call[3], &call[4]) ? 0 : -1;
+    }
+    PyErr_Format(PyExc_ValueError, "Unknown step: %s", name);
+    return -1;
+}
+
+static struct plan *
+plan_from_list(PyObject *list)
+{
+    size_t count = (size_t)PyList_Size(list);
+    struct plan *plan = PyMem_Calloc(1, sizeof *plan + count * sizeof plan->steps[0]);
+
+    if (plan == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    for (; plan->count < count; plan->count++)
+        if (step_from_tuple(PyList_GetItem(list, (Py_ssize_t)plan->count), &plan->steps[plan->count]) < 0) {
+            plan_free(plan);
+            return NULL;
+        }
+    return plan;
+}
+
+PyDoc_STRVAR(run_plan_doc,
+"_run_plan(steps, /)\n--\n\n"
+"Carry out a list of steps in every thread, this one first.\n"
+"\n"
+"Returns None, or (errno, number of the step) when this thread has failed: the others have not begun then.\n"
+"RuntimeError and OSError as in all_threads(), but before any step when a thread cannot be reached.");
+
+static PyObject *
+run_plan(PyObject *Py_UNUSED(module), PyObject *list)
+{
+    struct plan *plan;
+    int error;
+
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "steps must be a list");
+        return NULL;
+    }
+    plan = plan_from_list(list);
+    if (plan == NULL)
+        return NULL;
+    error = threads_run_held(plan_run, plan);
+    plan_free(plan);
+    if (error < 0)
+        return NULL;
+    if (error > 0)
+        return Py_BuildValue("ii", error & ((1 << ERRNO_BITS) - 1), error >> ERRNO_BITS);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef plan_methods[] = {
+    {"_run_plan", run_plan, METH_O, run_plan_doc},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,88 @@
+/*
+ * A plan: a list of system calls in the right order, which Python has thought out. The extension carries it out in every
+ * thread, the launcher in a child; both in places where nothing but system calls is allowed.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* Where the numbers without 32 have 16-bit ids. */
+#ifdef SYS_setresuid32
+#define PLAN_SETGROUPS SYS_setgroups32
+#define PLAN_GETGROUPS SYS_getgroups32
+#define PLAN_SETRESGID SYS_setresgid32
+#define PLAN_GETRESGID SYS_getresgid32
+#define PLAN_SETRESUID SYS_setresuid32
+#define PLAN_GETRESUID SYS_getresuid32
+#else
+#define PLAN_SETGROUPS SYS_setgroups
+#define PLAN_GETGROUPS SYS_getgroups
+#define PLAN_SETRESGID SYS_setresgid
+#define PLAN_GETRESGID SYS_getresgid
+#define PLAN_SETRESUID SYS_setresuid
+#define PLAN_GETRESUID SYS_getresuid
+#endif
+
+enum step_kind { STEP_SETGROUPS, STEP_SETRESGID, STEP_SETRESUID, STEP_CAPSET, STEP_PRCTL };
+
+struct step {
+    enum step_kind kind;
+    union {
+        struct {
+            size_t count;
+            const gid_t *list;
+        } groups;
+        uid_t ids[3];          /* real, effective, saved; uids and gids are the same type */
+        uint64_t sets[3];      /* effective, permitted, inheritable */
+        unsigned long call[5]; /* option, arg2 to arg5 */
+    };
+};
+
+static int
+plan_capset(const uint64_t sets[3])
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    for (int half = 0; half < 2; half++) {
+        data[half].effective = (uint32_t)(sets[0] >> 32 * half);
+        data[half].permitted = (uint32_t)(sets[1] >> 32 * half);
+        data[half].inheritable = (uint32_t)(sets[2] >> 32 * half);
+    }
+    return (int)syscall(SYS_capset, &header, data);
+}
+
+/* Returns 0 or an errno. */
+static int
+step_run(const struct step *step)
+{
+    long result = -1;
+
+    switch (step->kind) {
+    case STEP_SETGROUPS:
+        result = syscall(PLAN_SETGROUPS, step->groups.count, step->groups.list);
+        break;
+    case STEP_SETRESGID:
+        result = syscall(PLAN_SETRESGID, step->ids[0], step->ids[1], step->ids[2]);
+        break;
+    case STEP_SETRESUID:
+        result = syscall(PLAN_SETRESUID, step->ids[0], step->ids[1], step->ids[2]);
+        break;
+    case STEP_CAPSET:
+        result = plan_capset(step->sets);
+        break;
+    case STEP_PRCTL:
+        result = syscall(SYS_prctl, step->call[0], step->call[1], step->call[2], step->call[3], step->call[4]);
+        break;
+    }
+    return result == -1 ? errno : 0;
+}
+
+#endif
