@@ -7,9 +7,7 @@
 #include "src/prctlmodule.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -35,18 +33,18 @@ enum {
 /* How one of arg2 to arg5 comes about. */
 enum kind {
     NO_ARGUMENT,
-    TRUTH,       /* 0 or 1, by the truth of an object */
-    ONLY_TRUE,   /* 1; anything false is ValueError */
-    CHOICE,      /* a number n with bit n of mask */
-    BIT_MASK,    /* bits of mask */
-    UNSIGNED,    /* an unsigned long */
-    UNSIGNED_INT,  /* what the kernel would cut to 32 bits */
-    PROCESS_ID,    /* 0 or more, in 32 bits */
+    TRUTH,     /* 0 or 1, by the truth of an object */
+    ONLY_TRUE, /* 1; anything false is ValueError */
+    CHOICE,    /* a number n with bit n of mask */
+    BIT_MASK,  /* bits of mask */
+    UNSIGNED,  /* an unsigned long */
+    UNSIGNED_INT,
+    PROCESS_ID,
     SIGNAL_NUMBER,
     CAPABILITY_0_63,
-    CONSTANT,    /* mask itself */
-    RESULT,      /* a pointer to where the kernel writes the result */
-    ANY_OBJECT,  /* for a function that is not by_table */
+    CONSTANT,   /* mask itself */
+    RESULT,     /* a pointer to where the kernel writes the result */
+    ANY_OBJECT, /* for a function that is not by_table */
 };
 
 struct parameter {
@@ -140,37 +138,13 @@ enum {
 };
 
 /*
- * The system call and its errors
+ * The system call
  */
 
 long
 prctl_call(int option, const unsigned long a[SLOTS])
 {
-    return syscall(SYS_prctl, option, a[0], a[1], a[2], a[3]);
-}
-
-PyObject *
-raise_errno(int error, const char *explanation)
-{
-    PyObject *meaning, *exception;
-
-    /* The kernel's own number for "not supported" leaks out of some options; no user of errno knows it. */
-    if (error == 524)
-        error = EOPNOTSUPP;
-    if (explanation == NULL) {
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
-    }
-    meaning = PyUnicode_DecodeLocale(strerror(error), "surrogateescape");
-    if (meaning == NULL)
-        return NULL;
-    exception = PyObject_CallFunction(PyExc_OSError, "iN", error, PyUnicode_FromFormat("%U: %s", meaning, explanation));
-    Py_DECREF(meaning);
-    if (exception != NULL) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-        Py_DECREF(exception);
-    }
-    return NULL;
+    return syscall(SYS_prctl, (long)option, a[0], a[1], a[2], a[3]);
 }
 
 /* A refusal names the missing privilege only when the caller lacks it: the same errno has other causes. */
@@ -183,69 +157,6 @@ refused(const struct function *function)
                 !has_effective(privilege->capability);
 
     return raise_errno(error, lacks ? privilege->text : NULL);
-}
-
-ssize_t
-read_file(const char *path, char *buffer, size_t size)
-{
-    size_t length = 0;
-    ssize_t got;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-    if (fd < 0)
-        return -1;
-    do {
-        got = read(fd, buffer + length, size - length);
-        if (got > 0)
-            length += (size_t)got;
-    } while ((got > 0 && length < size) || (got < 0 && errno == EINTR));
-    if (got < 0) {
-        int error = errno;
-        close(fd);
-        errno = error;
-        return -1;
-    }
-    close(fd);
-    return (ssize_t)length;
-}
-
-/*
- * What belongs to the process is changed under one lock
- */
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t lock_once = PTHREAD_ONCE_INIT;
-
-static void
-lock_take(void)
-{
-    (void)pthread_mutex_lock(&lock); /* a default mutex of ours cannot fail */
-}
-
-static void
-lock_give(void)
-{
-    (void)pthread_mutex_unlock(&lock);
-}
-
-/* A child forked while another thread holds the lock would wait for ever. */
-static void
-lock_survives_fork(void)
-{
-    (void)pthread_atfork(lock_take, lock_give, lock_give); /* fails for want of memory only */
-}
-
-void
-process_lock(void)
-{
-    (void)pthread_once(&lock_once, lock_survives_fork);
-    lock_take();
-}
-
-void
-process_unlock(void)
-{
-    lock_give();
 }
 
 /*
@@ -267,23 +178,25 @@ signal_get(PyObject *object, const char *what, unsigned long *value)
     return 0;
 }
 
+/* What the kernel would cut to 32 bits, and take for another value. */
 static int
 int_get(const struct parameter *parameter, PyObject *object, unsigned long *value)
 {
-    unsigned long most = parameter->kind == PROCESS_ID ? INT_MAX : UINT_MAX;
     long number;
 
-    if (parameter->kind == PROCESS_ID) {
+    if (parameter->kind == UNSIGNED_INT) {
+        if (unsigned_get(object, parameter->name, value) < 0)
+            return -1;
+    } else {
         if (signed_get(object, parameter->name, &number) < 0)
             return -1;
         if (number < 0) {
             PyErr_Format(PyExc_ValueError, "%s must be 0 or more, not %ld", parameter->name, number);
             return -1;
         }
+        *value = (unsigned long)number;
     }
-    if (unsigned_get(object, parameter->name, value) < 0)
-        return -1;
-    if (*value > most)
+    if (*value > (parameter->kind == UNSIGNED_INT ? UINT_MAX : INT_MAX))
         return overflow(parameter->name, "32 bits"), -1;
     return 0;
 }

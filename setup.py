@@ -23,6 +23,7 @@ setup(
                 "src/convert.c",
                 "src/memory.c",
                 "src/plan.c",
+                "src/process.c",
                 "src/proctitle.c",
                 "src/sets.c",
                 "src/threads.c",

@@ -34,9 +34,6 @@ enum {
 /* prctl(2) with all five arguments; a long, since libc's prctl() cuts the result to an int. Sets errno. */
 long prctl_call(int option, const unsigned long arguments[4]);
 
-/* Raise the OSError of an errno, with an explanation behind strerror()'s text when there is one. Returns NULL. */
-PyObject *raise_errno(int error, const char *explanation);
-
 /* A row of options.h, and a function that carries one out. arguments are objects in the order of the row; those that the
  * caller has left out are NULL. */
 struct function;
@@ -44,6 +41,13 @@ typedef PyObject *(*runner)(const struct function *function, PyObject *module, P
 
 /* Raise the OSError of errno, naming the privilege of the row if the caller lacks it. Returns NULL. */
 PyObject *refused(const struct function *function);
+
+/*
+ * process.c
+ */
+
+/* Raise the OSError of an errno, with an explanation behind strerror()'s text when there is one. Returns NULL. */
+PyObject *raise_errno(int error, const char *explanation);
 
 /* What belongs to the process, not to an interpreter (title, ptracer), is changed under this lock, which survives fork().
  * No Python code runs while it is held. */
