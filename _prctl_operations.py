@@ -4,7 +4,6 @@ Loaded when one of its names is first used.
 """
 
 import errno
-import grp
 import os
 import pwd
 from collections import namedtuple
@@ -280,7 +279,11 @@ def _account(user):
 
 
 def _gid(group):
-    return grp.getgrnam(group).gr_gid if isinstance(group, str) else _id(group, "group")
+    if not isinstance(group, str):
+        return _id(group, "group")
+    import grp  # a file of its own, which a daemon may no longer be able to read
+
+    return grp.getgrnam(group).gr_gid
 
 
 def _id(value, what):

@@ -16,6 +16,7 @@ read asks the kernel, to assign tells it.
 
 import sys
 from _collections_abc import MutableSet, Set
+from _thread import get_ident
 
 import _prctl
 
@@ -51,7 +52,7 @@ def _number(capability):
     """The number of a capability that is given as a name or as a number."""
     if isinstance(capability, str):
         name = capability.lower().removeprefix("cap_")
-        if name in _NAMES:
+        if capability.isascii() and name in _NAMES:  # the Kelvin sign is a k in lower case
             return _NAMES.index(name)
         if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
             return _prctl.CAP_LAST_CAP
@@ -245,20 +246,20 @@ class CapabilitySet:
 
 
 class _Raised:
-    """What CapabilitySet.raised() returns; it may be entered again inside itself."""
+    """What CapabilitySet.raised() returns; it may be entered again inside itself, or elsewhere."""
 
     def __init__(self, number, mask):
         self._set = number
         self._mask = mask
-        self._to_drop = []
+        self._to_drop = {}  # by thread: one mask for each block that it is in
 
     def __enter__(self):
         missing = self._mask & ~_read(self._set)
         _change(self._set, missing, 0)
-        self._to_drop.append(missing)
+        self._to_drop.setdefault(get_ident(), []).append(missing)
 
     def __exit__(self, *_):
-        _change(self._set, 0, self._to_drop.pop())
+        _change(self._set, 0, self._to_drop[get_ident()].pop())
 
 
 MutableSet.register(CapabilitySet)

@@ -246,15 +246,11 @@ change_sets(void *argument)
 }
 
 static int
-call_for_each(int option, unsigned long operation, uint64_t mask)
+call_ambient(unsigned long operation, uint64_t mask)
 {
     for (int number = 0; number <= last_capability; number++) {
-        unsigned long a[4] = {(unsigned long)number};
-        if (option == PR_CAP_AMBIENT) {
-            a[0] = operation;
-            a[1] = (unsigned long)number;
-        }
-        if ((mask & MASK(number)) && prctl_call(option, a) < 0)
+        unsigned long a[4] = {operation, (unsigned long)number};
+        if ((mask & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
             return errno;
     }
     return 0;
@@ -278,24 +274,30 @@ change_ambient(void *argument)
 
     if (ambient_lacks(change->raise))
         return EPERM;
-    error = call_for_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, change->raise);
+    error = call_ambient(PR_CAP_AMBIENT_RAISE, change->raise);
     if (error)
         return error;
     if ((change->lower & kernel_mask()) == kernel_mask())
         return prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}) < 0 ? errno : 0;
-    return call_for_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, change->lower);
+    return call_ambient(PR_CAP_AMBIENT_LOWER, change->lower);
 }
 
-/* One call for each that is there: the kernel refuses the first of them, or none. */
+/* One call for each. The kernel refuses all of them for want of CAP_SETPCAP, also of those that are not there any more: that is
+ * no failure. */
 static int
 change_bounding(void *argument)
 {
     const struct change *change = argument;
-    uint64_t have;
 
-    if (set_read(BOUNDING, &have) < 0)
-        return errno;
-    return call_for_each(PR_CAPBSET_DROP, 0, have & change->lower);
+    for (int number = 0; number <= last_capability; number++) {
+        if (!(change->lower & MASK(number)) || prctl_call(PR_CAPBSET_DROP, (unsigned long[4]){(unsigned long)number}) >= 0)
+            continue;
+        if (errno != EPERM)
+            return errno;
+        if (set_has(BOUNDING, number) != 0)
+            return EPERM;
+    }
+    return 0;
 }
 
 /*
