@@ -4,6 +4,7 @@ Loaded when one of its names is first used.
 """
 
 import errno
+import operator
 import os
 import pwd
 from collections import namedtuple
@@ -290,7 +291,7 @@ def _id(value, what):
     """A uid or gid. The last one of 32 bits means "leave it" to the kernel."""
     if isinstance(value, bool) or not hasattr(value, "__index__"):
         raise TypeError(f"{what} must be a str or an int, not {type(value)}")
-    number = value.__index__()
+    number = operator.index(value)
     if not 0 <= number < 1 << 32:
         raise OverflowError(f"{what} does not fit 32 bits")
     if number == (1 << 32) - 1:

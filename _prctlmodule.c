@@ -438,6 +438,8 @@ set_seccomp_filter(const struct function *function, PyObject *bytes)
         PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_FILTER needs a program");
         return NULL;
     }
+    if (!PyObject_CheckBuffer(bytes))
+        return PyErr_Format(PyExc_TypeError, "program must be bytes-like, not %R", (PyObject *)Py_TYPE(bytes));
     if (PyObject_GetBuffer(bytes, &buffer, PyBUF_SIMPLE) < 0)
         return NULL;
     if (buffer.len == 0 || buffer.len % INSTRUCTION || buffer.len > MOST * INSTRUCTION) {
@@ -567,32 +569,43 @@ static struct {
     unsigned long pid;
 } ptracer;
 
-static PyObject *
-set_ptracer(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
+/* A pid that fits 32 bits, or PR_SET_PTRACER_ANY as ULONG_MAX or -1. Returns 0, or -1 with an exception. */
+static int
+ptracer_get(PyObject *object, unsigned long *value)
 {
-    PyObject *integer = integer_get(arguments[0], "pid");
-    unsigned long value;
-    long pid;
+    PyObject *integer = integer_get(object, "pid");
     int overflows = 0;
+    long pid;
 
     if (integer == NULL)
-        return NULL;
+        return -1;
     pid = PyLong_AsLongAndOverflow(integer, &overflows);
-    value = (unsigned long)pid;
-    if (overflows > 0) { /* ULONG_MAX is PR_SET_PTRACER_ANY */
-        value = PyLong_AsUnsignedLong(integer);
+    if (overflows > 0) {
+        *value = PyLong_AsUnsignedLong(integer);
+        overflows = PyErr_Occurred() || *value != ULONG_MAX;
         PyErr_Clear();
-        pid = value == ULONG_MAX ? -1 : LONG_MAX;
+        pid = -1;
     }
     Py_DECREF(integer);
     if (pid == -1 && PyErr_Occurred())
-        return NULL;
+        return -1;
+    if (overflows > 0 || pid > INT_MAX)
+        return overflow("pid", "32 bits"), -1;
     if (overflows < 0 || pid < -1) {
         PyErr_SetString(PyExc_ValueError, "pid must be a process, 0 or SET_PTRACER_ANY");
-        return NULL;
+        return -1;
     }
-    if (pid > INT_MAX)
-        return overflow("pid", "32 bits"), NULL;
+    *value = (unsigned long)pid;
+    return 0;
+}
+
+static PyObject *
+set_ptracer(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
+{
+    unsigned long value;
+
+    if (ptracer_get(arguments[0], &value) < 0)
+        return NULL;
     if (prctl_call(PR_SET_PTRACER, (unsigned long[SLOTS]){value}) < 0)
         return refused(function);
     process_lock();
@@ -635,20 +648,21 @@ count_parameters(const struct function *function, int *required)
     return count;
 }
 
-static const char *
-parameter_name(const struct function *function, int index)
+static const struct parameter *
+parameter_at(const struct function *function, int index)
 {
-    for (int i = 0; i < SLOTS; i++)
-        if (function->takes[i].name != NULL && index-- == 0)
-            return function->takes[i].name;
-    return NULL;
+    const struct parameter *parameter = function->takes;
+
+    for (;; parameter++)
+        if (parameter->name != NULL && index-- == 0)
+            return parameter;
 }
 
 static int
 bind_keyword(const struct function *function, int count, PyObject *keyword, PyObject *value, PyObject **bound)
 {
     for (int i = 0; i < count; i++) {
-        if (PyUnicode_CompareWithASCIIString(keyword, parameter_name(function, i)) != 0)
+        if (PyUnicode_CompareWithASCIIString(keyword, parameter_at(function, i)->name) != 0)
             continue;
         if (bound[i] != NULL) {
             PyErr_Format(PyExc_TypeError, "%s() got multiple values for argument '%U'", function->name, keyword);
@@ -680,7 +694,7 @@ run_several(const struct function *function, PyObject *module, PyObject *const *
     for (int i = 0; i < required; i++)
         if (bound[i] == NULL)
             return PyErr_Format(PyExc_TypeError, "%s() missing required argument '%s'", function->name,
-                                parameter_name(function, i));
+                                parameter_at(function, i)->name);
     return function->run(function, module, bound);
 }
 
@@ -744,7 +758,7 @@ door_open(PyObject *object, const char *what, struct door *door)
         PyErr_Format(PyExc_TypeError, "%s must be an integer or a buffer, not %R", what, (PyObject *)Py_TYPE(object));
         return -1;
     }
-    integer = PyNumber_Index(object);
+    integer = integer_get(object, what);
     if (integer == NULL)
         return -1;
     door->value = (unsigned long)PyLong_AsLongAndOverflow(integer, &overflows);
@@ -809,29 +823,30 @@ find_function(int option, int given)
     return NULL;
 }
 
-/* C programs write the unused arguments as 0, too, and python-prctl took a missing one for 0. */
+static int
+is_zero(PyObject *object)
+{
+    return PyLong_Check(object) && PyLong_AsLong(object) == 0 && !PyErr_Occurred();
+}
+
+/* A missing argument is 0, as for python-prctl; one too many may be 0, as C programs write it; and a 0 where the function takes
+ * an object if any is none. */
 static PyObject *
-call_as_function(const struct function *function, PyObject *module, PyObject **arguments, int given)
+call_as_function(const struct function *function, PyObject *module, PyObject **arguments, PyObject *zero)
 {
     int required, count = count_parameters(function, &required);
-    PyObject *result, *zero = PyLong_FromLong(0);
 
-    if (zero == NULL)
-        return NULL;
-    for (; given > count; given--) {
-        int equal = PyObject_RichCompareBool(arguments[given - 1], zero, Py_EQ);
-        if (equal == 0)
-            PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments (%d given)", function->name, count, given);
-        if (equal != 1) {
-            Py_DECREF(zero);
-            return NULL;
+    for (int i = 0; i < SLOTS; i++) {
+        if (arguments[i] == NULL)
+            arguments[i] = zero;
+        if (i >= required && i < count && parameter_at(function, i)->kind == ANY_OBJECT && is_zero(arguments[i]))
+            arguments[i] = Py_None;
+        if (i >= count && !is_zero(arguments[i])) {
+            PyErr_Clear();
+            return PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments", function->name, count);
         }
     }
-    for (; given < required; given++)
-        arguments[given] = zero;
-    result = run_several(function, module, arguments, given, NULL);
-    Py_DECREF(zero);
-    return result;
+    return run_several(function, module, arguments, count, NULL);
 }
 
 PyDoc_STRVAR(prctl_doc,
@@ -879,11 +894,8 @@ call_prctl(PyObject *module, PyObject *args, PyObject *kwargs)
     zero = PyLong_FromLong(0);
     if (zero == NULL)
         return NULL;
-    for (int i = 0; i < given; i++)
-        if (arguments[i] == NULL)
-            arguments[i] = zero;
     function = find_function((int)option, given);
-    result = function == NULL ? call_raw((int)option, arguments) : call_as_function(function, module, arguments, given);
+    result = function == NULL ? call_raw((int)option, arguments) : call_as_function(function, module, arguments, zero);
     Py_DECREF(zero);
     return result;
 }

@@ -16,7 +16,7 @@ read asks the kernel, to assign tells it.
 
 import sys
 from _collections_abc import MutableSet, Set
-from _thread import get_ident
+from _thread import get_ident as _get_ident
 
 import _prctl
 
@@ -57,13 +57,7 @@ def _number(capability):
         if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
             return _prctl.CAP_LAST_CAP
         raise ValueError(f"Unknown capability: {capability}")
-    if not hasattr(capability, "__index__"):
-        raise TypeError(f"A capability must be a str or an int, not {type(capability)}")
-    number = capability.__index__()
-    if not 0 <= number <= 63:
-        shown = number if abs(number) < 1 << 64 else f"a number of {number.bit_length()} bits"
-        raise ValueError(f"Unknown capability: {shown}")
-    return number
+    return _prctl._cap_number(capability)
 
 
 def _mask(capabilities):
@@ -256,10 +250,10 @@ class _Raised:
     def __enter__(self):
         missing = self._mask & ~_read(self._set)
         _change(self._set, missing, 0)
-        self._to_drop.setdefault(get_ident(), []).append(missing)
+        self._to_drop.setdefault(_get_ident(), []).append(missing)
 
     def __exit__(self, *_):
-        _change(self._set, 0, self._to_drop[get_ident()].pop())
+        _change(self._set, 0, self._to_drop[_get_ident()].pop())
 
 
 MutableSet.register(CapabilitySet)
@@ -274,7 +268,8 @@ capbset = CapabilitySet("capbset", 4)
 
 def _several(value):
     """One, or a sequence of them, as a sequence. A str is one."""
-    return (value,) if isinstance(value, str) or not hasattr(value, "__iter__") else value
+    one = isinstance(value, (str, bytes)) or not hasattr(value, "__iter__")
+    return (value,) if one else value
 
 
 def get_caps(*requests):

@@ -413,6 +413,16 @@ wrong_count(const char *name, Py_ssize_t expected, Py_ssize_t given)
     return expected != given;
 }
 
+PyDoc_STRVAR(cap_number_doc, "_cap_number(capability, /)\n--\n\nReturn a capability given as a number, 0 to 63, as an int.");
+
+static PyObject *
+cap_number(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    int number = capability_number(argument);
+
+    return number < 0 ? NULL : PyLong_FromLong(number);
+}
+
 PyDoc_STRVAR(cap_has_doc,
 "_cap_has(set, capability, /)\n--\n\n"
 "Return whether a set (0 effective, 1 permitted, 2 inheritable, 3 ambient, 4 bounding) has a capability.");
@@ -643,6 +653,7 @@ set_caps(PyObject *Py_UNUSED(module), PyObject *args)
 }
 
 PyMethodDef sets_methods[] = {
+    {"_cap_number", cap_number, METH_O, cap_number_doc},
     {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
     {"_cap_read", cap_read, METH_O, cap_read_doc},
     {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},

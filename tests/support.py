@@ -1,29 +1,50 @@
 """What the tests share: children to try things in, and oracles that are not ours."""
 
+import contextlib
+import copyreg
+import csv
 import ctypes
 import errno
+import faulthandler
 import fcntl
+import inspect
 import os
 import pickle
 import platform
+import queue
+import re
+import resource
 import select
+import shlex
+import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import sysconfig
+import tempfile
+import threading
+import time
 import traceback
+from pathlib import Path
 
 import pytest
+
+import prctl
 
 ROOT = os.geteuid() == 0
 USER = 65534  # the ordinary user that a suite started as root becomes in its children
 
-# Each system call that the tests filter, by machine.
+# The system calls that the tests filter or make, with their numbers.
+_MACHINES = "x86_64", "i686", "aarch64", "s390x"
 _SYSCALLS = {
-    "x86_64": {"prctl": 157, "getppid": 110, "capset": 126, "seccomp": 317, "perf_event_open": 298},
-    "i686": {"prctl": 172, "getppid": 64, "capset": 185, "seccomp": 354, "perf_event_open": 336},
-    "aarch64": {"prctl": 167, "getppid": 173, "capset": 91, "seccomp": 277, "perf_event_open": 241},
-    "s390x": {"prctl": 172, "getppid": 64, "capset": 185, "seccomp": 348, "perf_event_open": 331},
+    "prctl": (157, 172, 167, 172),
+    "getppid": (110, 64, 173, 64),
+    "capset": (126, 185, 91, 185),
+    "seccomp": (317, 354, 277, 348),
+    "perf_event_open": (298, 336, 241, 331),
+    "timer_create": (222, 259, 107, 254),
 }
 
 
@@ -34,10 +55,9 @@ def machine():
 
 
 def syscall_number(name):
-    numbers = _SYSCALLS.get(machine())
-    if numbers is None:
+    if machine() not in _MACHINES:
         pytest.skip(f"no system call numbers for {machine()} in tests/support.py")
-    return numbers[name]
+    return _SYSCALLS[name][_MACHINES.index(machine())]
 
 
 class ChildDied(Exception):
@@ -94,6 +114,21 @@ def in_child(function, *args, user=False, seconds=60):
     raise result
 
 
+# pytest's own outcomes cannot be pickled as they are: their classes have no address.
+
+
+def _skipped(message):
+    return pytest.skip.Exception(message)
+
+
+def _failed(message):
+    return pytest.fail.Exception(message)
+
+
+copyreg.pickle(pytest.skip.Exception, lambda outcome: (_skipped, (str(outcome),)))
+copyreg.pickle(pytest.fail.Exception, lambda outcome: (_failed, (str(outcome),)))
+
+
 def _pickled(answer):
     try:
         return pickle.dumps(answer)
@@ -146,7 +181,9 @@ def refuse(name, errno, *arguments):
         to_allow = 2 * (len(tests) - place - 1) + 1
         program += _instruction(_LOAD, 0, 0, offset)
         program += _instruction(_JUMP_EQUAL, 0, to_allow, value)
-    return program + _instruction(_RETURN, 0, 0, _ERRNO | errno) + _instruction(_RETURN, 0, 0, _ALLOW)
+    return (
+        program + _instruction(_RETURN, 0, 0, _ERRNO | errno) + _instruction(_RETURN, 0, 0, _ALLOW)
+    )
 
 
 # The kernel without the library under test between it and the test.
@@ -185,7 +222,20 @@ def system_call(name, *arguments):
     return _checked(_libc.syscall(number, *map(_c_argument, arguments)))
 
 
-# Another kernel, or another machine's: seccomp_unotify(2) lets a process answer prctl(2) for another.
+def _fprog(program):
+    """The memory of a seccomp program, and the struct sock_fprog that points to it."""
+    memory = ctypes.create_string_buffer(program, len(program))
+    return memory, bytearray(struct.pack("@HP", len(program) // 8, ctypes.addressof(memory)))
+
+
+def install_filter(program):
+    """Install a seccomp program in this process, and with it no_new_privs."""
+    kernel_prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    _memory, fprog = _fprog(program)
+    kernel_prctl(22, 2, fprog)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+
+
+# Another kernel, or another machine's: by seccomp_unotify(2) one process answers for another.
 
 _NOTIFICATION, _RESPONSE = "=QIIiIQ6Q", "=QqiI"  # struct seccomp_notif and seccomp_notif_resp
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_*
@@ -201,10 +251,8 @@ def in_pretended_kernel(answers, function, *args):
 
     def pretend():
         kernel_prctl(4, 1)  # PR_SET_DUMPABLE: the other process may write to this one's memory,
-        try:
+        with contextlib.suppress(OSError):  # no Yama
             kernel_prctl(0x59616D61, 2**64 - 1)  # PR_SET_PTRACER_ANY: under Yama as well
-        except OSError:
-            pass
         here, there = socket.socketpair()
         answerer = os.fork()
         if answerer == 0:
@@ -230,10 +278,8 @@ def _listen():
     program = _instruction(_LOAD, 0, 0, 0)
     program += _instruction(_JUMP_EQUAL, 0, 1, syscall_number("prctl"))
     program += _instruction(_RETURN, 0, 0, _USER_NOTIF) + _instruction(_RETURN, 0, 0, _ALLOW)
-    instructions = bytearray(program)
-    memory = _c_argument(instructions)
-    fprog = bytearray(struct.pack("@HP", len(program) // 8, ctypes.addressof(memory)))
     kernel_prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
+    _memory, fprog = _fprog(program)
     try:
         return system_call("seccomp", 1, _NEW_LISTENER, fprog)  # SECCOMP_SET_MODE_FILTER
     except OSError as error:
@@ -266,7 +312,358 @@ def _answer_once(pid, listener, answers):
             for argument, data in written.items():
                 memory.seek(arguments[argument - 2])
                 memory.write(data)
-        response = number, max(result, 0), min(result, 0), 0
+        error = result if -4096 < result < 0 else 0
+        response = number, 0 if error else result, error, 0
     else:
         response = number, 0, 0, _CONTINUE
     fcntl.ioctl(listener, _SEND, struct.pack(_RESPONSE, *response))
+
+
+# Fresh interpreters, and what they ask of the kernel.
+
+SOURCES = Path(__file__).resolve().parent.parent
+
+
+def tool(name):
+    """The path of a program that is an oracle. Ordinary users do not always have sbin in PATH."""
+    path = shutil.which(name, path=os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin")
+    return path or pytest.skip(f"{name} is not installed")
+
+
+def run(*command, **options):
+    """Run a program and return what it prints; AssertionError with its stderr when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stderr}"
+    return done.stdout
+
+
+def fresh_environment(**additions):
+    return os.environ | {"PYTHONSAFEPATH": "1"} | additions
+
+
+def run_python(source, *arguments, **options):
+    """Run source with python -c in a fresh interpreter and return what it prints."""
+    options.setdefault("env", fresh_environment())
+    return run(sys.executable, "-c", source, *arguments, **options)
+
+
+_STEP = """
+import os
+def step(name):
+    try:
+        os.write(-1, name.encode())
+    except OSError:
+        pass
+"""
+
+
+def traced_steps(source, calls, *, options=(), python=()):
+    """Run source in a fresh interpreter under strace; return {step: [its system calls]}.
+
+    source calls step(name) before what it wants to have listed. calls are strace's for -e trace=,
+    options more of its options; numbers are not decoded to names.
+    """
+    strace = tool("strace")
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder, "log")
+        command = [strace, "-f", "-qq", "-X", "raw", "-o", str(log), "-e", f"trace=write,{calls}"]
+        probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
+        if probe.returncode:
+            pytest.skip(f"strace cannot trace here: {probe.stderr.strip()}")
+        run(
+            *command,
+            *options,
+            sys.executable,
+            *python,
+            "-c",
+            _STEP + source,
+            env=fresh_environment(),
+        )
+        return _by_step(log.read_text().splitlines())
+
+
+def _by_step(lines):
+    steps, calls = {}, []
+    for line in lines:
+        call = line.split(maxsplit=1)[1]  # -f puts the pid before it
+        if marker := re.match(r'write\(-1, "(.*)", \d+\)', call):
+            calls = steps[marker[1]] = []
+        elif not call.startswith(("write(", "+++", "---")):
+            calls.append(call)
+    return steps
+
+
+def functions(module):
+    """The public functions of a module by name, those loaded on first use included."""
+    values = {name: getattr(module, name) for name in dir(module) if name[0] != "_"}
+    return {name: value for name, value in values.items() if inspect.isroutine(value)}
+
+
+def table(name):
+    """The rows of one of the tables of the design, as dicts of str."""
+    with open(Path(__file__).parent / "data" / f"{name}.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# ---- What a call has done
+
+_VOLATILE = ("Vm", "Rss", "Huge", "SigQ", "State", "voluntary", "nonvoluntary")
+_RETURNED = (3, 7, 13, 21, 27, 30, 34, 39, 42, 66, 68)  # getters of prctl(2) that need no privilege
+_WRITTEN = (2, 5, 9, 11, 19, 25, 37)
+
+
+def errno_or_result(function, *args):
+    try:
+        return function(*args)
+    except OSError as error:
+        return f"errno {error.errno}"
+
+
+def state():
+    """Everything about the calling thread and its process that prctl could change."""
+    fields = status("thread-self").items()
+    state = {key: value for key, value in fields if not key.startswith(_VOLATILE)}
+    for path in ("thread-self/comm", "self/cmdline", "self/timerslack_ns"):
+        with open(f"/proc/{path}", "rb") as file:
+            state[path] = file.read()
+    state |= {option: errno_or_result(kernel_prctl, option) for option in _RETURNED}
+    state |= {option: errno_or_result(kernel_prctl_out, option) for option in _WRITTEN}
+    return state | {"ptracer": prctl.get_ptracer(), "title": prctl.get_proctitle()}
+
+
+def outcome(function, args, kwargs):
+    """The class of a call's error or result, what it says, and what has changed."""
+    before = state()
+    try:
+        result = function(*args, **kwargs)
+        name, text = type(result).__name__, ascii(result)
+    except BaseException as error:
+        name, text = type(error).__name__, str(error)
+    after = state()
+    return name, text, {key: (old, after[key]) for key, old in before.items() if old != after[key]}
+
+
+# What the tests compile.
+
+
+def compile_c(source, output, *flags):
+    """Compile C text with the compiler that Python's own build names, or CC; skip without one."""
+    words = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    compiler = shutil.which(words[0]) or shutil.which("cc")
+    if compiler is None:
+        pytest.skip(f"there is no C compiler: neither {words[0]} nor cc")
+    file = Path(output).with_suffix(".c")
+    file.write_text(source)
+    run(compiler, *words[1:], str(file), "-o", str(output), *flags)
+
+
+def python_headers():
+    """The compiler's flag for Python.h; skip where it is not installed."""
+    folder = sysconfig.get_path("include")
+    if not Path(folder, "Python.h").exists():
+        pytest.skip(f"there is no Python.h in {folder}")
+    return f"-I{folder}"
+
+
+# What the running kernel, or the emulator in its place, has.
+
+
+def needs_kernel(what, option, *arguments):
+    """Skip unless the kernel has an option: libc's prctl(), in a child, must not answer EINVAL.
+
+    That is what kernels say to an option that they do not know, and what qemu-user says to most.
+    """
+    try:
+        in_child(kernel_prctl, option, *arguments)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENODEV):
+            pytest.skip(f"this kernel has no {what}: to libc's prctl({option}) it says {error}")
+
+
+def needs(capability, name):
+    """Skip unless the suite has a capability, given as a number."""
+    if not capability_mask("CapEff") >> capability & 1:
+        pytest.skip(f"the suite runs without {name}")
+
+
+def error_of(function, *args, **kwargs):
+    """The errno, the class and the text of the OSError that a call ends in."""
+    try:
+        result = function(*args, **kwargs)
+    except OSError as error:
+        return error.errno, type(error), str(error)
+    raise AssertionError(f"no OSError: {result!r}")
+
+
+def refused(number, text=""):
+    """What error_of() gives for an errno, with an explanation if there is one."""
+    kind = type(OSError(number, ""))
+    return number, kind, f"[Errno {number}] {os.strerror(number)}" + (f": {text}" if text else "")
+
+
+def die_quietly():
+    """Let a fatal signal leave no traceback in pytest's output, and no core file."""
+    faulthandler.disable()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def enter_user_namespace():
+    """Have every capability, as capget(2) tells, and none that counts outside a user namespace."""
+    if _libc.unshare(0x10000000) != 0:  # CLONE_NEWUSER
+        pytest.skip(f"no user namespaces here: {os.strerror(ctypes.get_errno())}")
+
+
+def mapping(address):
+    """The entry of /proc/self/smaps that an address is in: a dict of its fields, the line before
+    them as "line".
+    """
+    found = None
+    with open("/proc/self/smaps") as file:
+        for line in file:
+            if header := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+                if found is not None:
+                    break
+                if int(header[1], 16) <= address < int(header[2], 16):
+                    found = {"line": line.strip()}
+            elif found is not None:
+                key, _, value = line.partition(":")
+                found[key] = value.strip()
+    return found
+
+
+class Code:
+    """Machine code for this process to call, at a low address if asked for; it returns a long."""
+
+    def __init__(self, code, low=False):
+        anonymous_private, fixed = 0x22, 0x100000 if low else 0  # MAP_FIXED_NOREPLACE
+        _libc.mmap.restype = ctypes.c_void_p
+        self.size = os.sysconf("SC_PAGE_SIZE")
+        self.address = _libc.mmap(
+            ctypes.c_void_p(0x20000000 if low else 0),
+            ctypes.c_size_t(self.size),
+            3,
+            anonymous_private | fixed,
+            -1,
+            ctypes.c_long(0),
+        )
+        ctypes.memmove(self.address, code, len(code))
+        _checked(_libc.mprotect(ctypes.c_void_p(self.address), ctypes.c_size_t(self.size), 5))
+        self.call = ctypes.CFUNCTYPE(ctypes.c_long)(self.address)
+
+
+# ---- Other threads
+
+_SYSCALLS |= {
+    "futex": (202, 240, 98, 238),
+    "exit": (60, 1, 93, 1),
+    "read": (0, 3, 63, 3),
+    "rt_sigaction": (13, 174, 134, 174),
+    "rt_sigprocmask": (14, 175, 135, 175),
+    "setgroups": (116, 206, 159, 206),  # those with 32-bit ids
+    "setresgid": (119, 210, 149, 210),
+    "setresuid": (117, 208, 147, 208),
+    "io_uring_setup": (425, 425, 425, 425),
+    "io_uring_enter": (426, 426, 426, 426),
+}
+
+LIBC_SIGNAL = 33 if platform.libc_ver()[0] == "glibc" else 34  # kept for setuid() by glibc, by musl
+ENDS_THE_THREAD, SIGSYS_INSTEAD = 0, 0x00030000  # SECCOMP_RET_KILL_THREAD, SECCOMP_RET_TRAP
+
+
+class Worker:
+    """A thread that calls what it is given, and has been there since before that."""
+
+    def __init__(self, first=None):
+        self._calls, self._answers = queue.SimpleQueue(), queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+        self.tid = self.thread.native_id
+        if first is not None:
+            self(first)
+
+    def _run(self):
+        for function, args in iter(self._calls.get, None):
+            try:
+                self._answers.put((True, function(*args)))
+            except BaseException as error:  # who called raises it
+                self._answers.put((False, error))
+
+    def begin(self, function, *args):
+        """Call function(*args) in the thread, without waiting for it."""
+        self._calls.put((function, args))
+
+    def result(self):
+        succeeded, result = self._answers.get()
+        if succeeded:
+            return result
+        raise result
+
+    def __call__(self, function, *args):
+        self.begin(function, *args)
+        return self.result()
+
+    def end(self):
+        self._calls.put(None)
+        self.thread.join()
+
+
+def thread_ids(pid="self"):
+    return sorted(map(int, os.listdir(f"/proc/{pid}/task")))
+
+
+def of_threads(*fields, pid="self"):
+    """{tid: the fields of its status} for every thread; for a single field its text alone."""
+    found = {}
+    for tid in thread_ids(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            lines = status(pid, tid)
+            texts = tuple(" ".join(lines[field].split()) for field in fields)
+            found[tid] = texts[0] if len(fields) == 1 else texts
+    return found
+
+
+def in_time(condition, seconds=10):
+    """Wait until a condition is true; whether it is."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.002)
+    return condition()
+
+
+def block_libc_signal(block=True):
+    """Do in the calling thread what libc lets nobody do: block the signal of its setuid()."""
+    mask = bytearray((1 << LIBC_SIGNAL - 1).to_bytes(8, sys.byteorder))
+    system_call("rt_sigprocmask", 0 if block else 1, mask, 0, 8)
+
+
+def instead_of(name, action):
+    """A seccomp program that takes an action, such as ENDS_THE_THREAD, instead of a system call."""
+    program = _instruction(_LOAD, 0, 0, 0) + _instruction(_JUMP_EQUAL, 0, 1, syscall_number(name))
+    return program + _instruction(_RETURN, 0, 0, action) + _instruction(_RETURN, 0, 0, _ALLOW)
+
+
+def traced_threads(source, calls, *, options=()):
+    """Run source in a fresh interpreter under strace; return {tid: [its system calls]}.
+
+    Only what lies between step("begin") and step("end") is listed, in the main thread, whose calls
+    come first; the other threads have no steps. Numbers are not decoded to names.
+    """
+    strace = tool("strace")
+    with tempfile.TemporaryDirectory() as folder:
+        command = [strace, "-ff", "-qq", "-X", "raw", "-o", f"{folder}/log"]
+        command += ["-e", "signal=none", "-e", f"trace=write,{calls}", *options]
+        probe = subprocess.run(
+            [*command[:6], "/dev/null", "true"], capture_output=True, text=True, check=False
+        )
+        if probe.returncode:
+            pytest.skip(f"strace cannot trace here: {probe.stderr.strip()}")
+        run(*command, sys.executable, "-c", _STEP + source, env=fresh_environment())
+        threads = {}
+        for log in sorted(Path(folder).iterdir(), key=lambda log: int(log.suffix[1:])):
+            lines = log.read_text().splitlines()
+            marks = [i for i, line in enumerate(lines) if line.startswith("write(-1, ")]
+            lines = lines[marks[0] + 1 : marks[-1]] if marks else lines
+            threads[int(log.suffix[1:])] = [
+                line for line in lines if not line.startswith(("write(", "+++", "---"))
+            ]
+        return threads
