@@ -54,6 +54,8 @@ State.__doc__ = """What a thread is and may do: ids as (real, effective, saved),
 
 _SETGID, _SETUID, _SETPCAP = (1 << prctl._number(name) for name in ("setgid", "setuid", "setpcap"))
 
+_UNPRIVILEGED_SECUREBITS = 0xF00  # SECURE_ALL_UNPRIVILEGED of Linux 6.14
+
 
 def current_state():
     """The State of the calling thread."""
@@ -62,60 +64,70 @@ def current_state():
     return State(*ids, *sets, _prctl.get_securebits(), _prctl.get_no_new_privs())
 
 
-def make_plan(now, wish):
+def make_plan(now, wish, everywhere=False):
     """The system calls that lead from one State to another, as a list of tuples.
 
+    What holds already is left out; not so with everywhere, where it may not hold in other threads.
     PermissionError when the kernel would refuse one of them; nothing has been tried then.
     """
-    keeps_caps = _clears_permitted(now, wish) and _outlives(now, wish)
-    needed = _check(now, wish, keeps_caps)
+    keeps_caps = _outlives(now, wish) and (everywhere or _clears_permitted(now, wish))
+    needed = check(now, wish, keeps_caps)
     plan = []
+    bounding = now.bounding
+    if everywhere:
+        bounding = (1 << len(prctl.ALL_CAPS)) - 1
+        needed |= now.permitted & (_SETGID | _SETUID | _SETPCAP)
     # All that takes a capability comes first, while there still is every one.
     first = now.effective | needed, now.permitted, now.inheritable | wish.inheritable
-    if first != (now.effective, now.permitted, now.inheritable):
+    if everywhere or first != (now.effective, now.permitted, now.inheritable):
         plan.append(("capset", *first))
-    for number in prctl._bits(now.bounding & ~wish.bounding):
+    for number in prctl._bits(bounding & ~wish.bounding):
         plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
-    if wish.groups != now.groups:
+    if everywhere or wish.groups != now.groups:
         plan.append(("setgroups", wish.groups))
-    if wish.gids != now.gids:
+    if everywhere or wish.gids != now.gids:
         plan.append(("setresgid", *wish.gids))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 1))
-    if wish.uids != now.uids:
+    if everywhere or wish.uids != now.uids:
         plan.append(("setresuid", *wish.uids))
     # The change of ids may have cleared every set but the inheritable and the bounding one.
     last = wish.effective, wish.permitted, wish.inheritable
-    for_securebits = _SETPCAP if wish.securebits != now.securebits else 0
+    for_securebits = _SETPCAP if _needs_setpcap(now, wish) else 0
     if plan or last != first:
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
-    if wish.ambient != now.ambient or wish.uids != now.uids:
+    if everywhere or wish.ambient != now.ambient or wish.uids != now.uids:
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
         for number in prctl._bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
-    if for_securebits:
+    if wish.securebits != now.securebits:
         plan.append(("prctl", _prctl.PR_SET_SECUREBITS, wish.securebits))
+    if for_securebits & ~wish.effective:
         plan.append(("capset", *last))
-    if wish.no_new_privs and not now.no_new_privs:
+    if wish.no_new_privs and (everywhere or not now.no_new_privs):
         plan.append(("prctl", _prctl.PR_SET_NO_NEW_PRIVS, 1))
     return plan
 
 
+def _needs_setpcap(now, wish):
+    """Whether securebits change that need it; the exec_* ones and their locks do not."""
+    return (now.securebits ^ wish.securebits) & ~_UNPRIVILEGED_SECUREBITS
+
+
 def _clears_permitted(now, wish):
-    """Whether the kernel clears permitted: when none of three uids is 0 any more."""
-    fixup = not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
-    return fixup and 0 in now.uids and 0 not in wish.uids
+    """Whether the kernel may clear permitted: when none of three uids is 0 any more."""
+    return 0 in now.uids and 0 not in wish.uids and not now.securebits & prctl.SECBIT_KEEP_CAPS
 
 
 def _outlives(now, wish):
-    """Whether something must outlive that, and would not."""
-    wanted = wish.permitted or wish.securebits != now.securebits
-    return wanted and not now.securebits & prctl.SECBIT_KEEP_CAPS
+    """Whether something must outlive that, and the kernel has not been told to leave it alone."""
+    wanted = wish.permitted or _needs_setpcap(now, wish)
+    return wanted and not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
 
 
-def _check(now, wish, keeps_caps):
+def check(now, wish, keeps_caps=False):
     """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed."""
     needed = 0
     raised = wish.inheritable & ~now.inheritable
@@ -137,25 +149,26 @@ def _check(now, wish, keeps_caps):
         need(_SETUID, "changing the user")
     if now.bounding & ~wish.bounding:
         need(_SETPCAP, "dropping from the bounding set")
-    if wish.securebits != now.securebits:
+    if _needs_setpcap(now, wish):
         need(_SETPCAP, "changing securebits")
+    _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
     if raised & ~now.permitted:
         need(_SETPCAP, "making inheritable what permitted does not have")
     for which, ids in (("uid", wish.uids), ("gid", (*wish.gids, *wish.groups))):
         for number in sorted(set(ids)):
             if not _is_mapped(f"/proc/self/{which}_map", number):
                 _refuse(f"the user namespace has no {which} {number}")
-    _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
     _refuse_if(raised & ~now.bounding, "the bounding set does not have")
-    locked = now.securebits & (now.securebits ^ wish.securebits) << 1 & prctl.SECURE_ALL_LOCKS
-    if locked:
+    changed = now.securebits ^ wish.securebits
+    if now.securebits & prctl.SECURE_ALL_LOCKS & (changed | changed << 1):
         _refuse("securebits to be changed are locked")
     ambient_is_cleared = wish.ambient and wish.uids != now.uids
     if (wish.ambient & ~now.ambient or ambient_is_cleared) and (
         now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE
     ):
         _refuse("the securebit no_cap_ambient_raise is set")
-    if keeps_caps and now.securebits & prctl.SECBIT_KEEP_CAPS_LOCKED:
+    kept = now.securebits & (prctl.SECBIT_KEEP_CAPS | prctl.SECBIT_KEEP_CAPS_LOCKED)
+    if keeps_caps and kept == prctl.SECBIT_KEEP_CAPS_LOCKED:
         _refuse(
             "the securebit keep_caps is locked, so capabilities cannot outlive the change of user"
         )
@@ -217,20 +230,29 @@ def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no
     if not now.permitted & _SETPCAP:
         if not no_new_privs and now.bounding & ~wish.bounding:
             _refuse("dropping from the bounding set needs CAP_SETPCAP; or set no_new_privs")
-        wish = wish._replace(bounding=now.bounding)
-    wish = wish._replace(
-        securebits=now.securebits, no_new_privs=bool(no_new_privs) or now.no_new_privs
-    )
-    plan = make_plan(now, wish)
-    failed = _prctl._run_plan(plan)
-    if failed:
-        error, step = failed
+        wish = wish._replace(bounding=prctl._EVERY)
+    wish = wish._replace(securebits=now.securebits)
+    plan = make_plan(now, wish, everywhere=True)
+    failures = _prctl._run_plan(plan)
+    if failures:
+        _raise_failures(failures, plan)
+    _verify(wish)
+
+
+def _raise_failures(failures, plan):
+    """The OSError of this thread, which comes alone, or a RuntimeError that names the others."""
+    tid, error, step = failures[0]
+    if tid == 0:
         raise OSError(
             error,
             f"{os.strerror(error)}: {describe(plan[step])}, call {step + 1} of {len(plan)}; "
             "this thread has made those before it, no other thread any",
         )
-    _verify(wish)
+    shown = [
+        f"thread {tid}: [Errno {error}] {os.strerror(error)}: {describe(plan[step])}"
+        for tid, error, step in failures
+    ]
+    raise RuntimeError("privileges are not dropped: " + "; ".join(shown))
 
 
 def describe(step):
@@ -239,6 +261,10 @@ def describe(step):
     if name == "prctl":
         option = next(n for n, v in vars(_prctl).items() if n[:3] == "PR_" and v == arguments[0])
         return f"prctl({', '.join([option, *map(str, arguments[1:])])})"
+    if name == "seccomp":
+        return f"prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len(arguments[0])} bytes)"
+    if name == "parent":
+        return f"getppid(), which must still be {arguments[0]}"
     if name == "capset":
         return f"capset({', '.join(map(hex, arguments))})"
     return f"{name}({', '.join(map(str, arguments))})"
@@ -246,23 +272,38 @@ def describe(step):
 
 def _wish(user, group, groups, keep, ambient, no_new_privs):
     """The State to reach, as far as the arguments tell. All names are looked up here."""
-    account = _account(user)
-    uid = account.pw_uid if account else _id(user, "user")
+    uid, gid, gids = wished_ids(user, group, groups)
+    if uid is None:
+        raise TypeError("user must be a str or an int, not None")
     if uid == 0:
         raise ValueError("user must not be uid 0: it would have everything back at the next exec")
+    kept = keep if ambient else 0
+    ids = (uid,) * 3, (gid,) * 3, gids
+    return State(*ids, keep, keep, kept, kept, keep, None, no_new_privs)
+
+
+def wished_ids(user, group, groups):
+    """The uid, the gid and the list of gids to have; None for what shall stay as it is."""
+    uid = gid = account = None
+    if user is not None:
+        account = _account(user)
+        uid = account.pw_uid if account else _id(user, "user")
     if group is not None:
         gid = _gid(group)
     elif account:
         gid = account.pw_gid
-    else:
+    elif user is not None:
         raise KeyError(f"uid {uid} has no account: group must be given")
     if groups is not None:
-        gids = map(_gid, _sequence(groups))
-    else:
-        gids = os.getgrouplist(account.pw_name, gid) if account else ()
-    kept = keep if ambient else 0
-    ids = (uid,) * 3, (gid,) * 3, sorted(set(gids))
-    return State(*ids, keep, keep, kept, kept, keep, None, no_new_privs)
+        groups = map(_gid, _sequence(groups))
+    elif account:
+        groups = os.getgrouplist(account.pw_name, gid)
+    elif user is not None:
+        groups = ()
+    groups = groups if groups is None else sorted(set(groups))
+    if groups is not None and len(groups) > 65536:
+        raise ValueError("groups must be at most 65536")
+    return uid, gid, groups
 
 
 def _sequence(value):
@@ -304,22 +345,25 @@ def _verify(wish):
     expected = {
         "Uid": " ".join(map(str, (*wish.uids, wish.uids[1]))),
         "Gid": " ".join(map(str, (*wish.gids, wish.gids[1]))),
-        "Groups": " ".join(map(str, wish.groups)),
         "CapInh": f"{wish.inheritable:016x}",
         "CapPrm": f"{wish.permitted:016x}",
         "CapEff": f"{wish.effective:016x}",
-        "CapBnd": f"{wish.bounding:016x}",
         "CapAmb": f"{wish.ambient:016x}",
-        "NoNewPrivs": str(int(wish.no_new_privs)),
     }
+    if wish.no_new_privs:
+        expected["NoNewPrivs"] = "1"
     wrong = []
     for tid in os.listdir("/proc/self/task"):
         found = _thread_status(tid)
         if found is None:
             continue
         for name, value in expected.items():
-            if found.get(name) != value:
-                wrong.append(f"thread {tid}: {name} is {found.get(name)}, not {value}")
+            if found[name] != value:
+                wrong.append(f"thread {tid}: {name} is {found[name]}, not {value}")
+        if {*map(int, found["Groups"].split())} != set(wish.groups):
+            wrong.append(f"thread {tid}: Groups is {found['Groups']}, not {wish.groups}")
+        if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
+            wrong.append(f"thread {tid}: CapBnd is {found['CapBnd']}")
     if wrong:
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 

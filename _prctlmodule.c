@@ -304,27 +304,30 @@ written(enum result result, const uint64_t word[2])
 struct call {
     int option;
     const unsigned long *arguments;
+    pid_t caller;
 };
 
 static int
 call_in_thread(void *argument)
 {
     const struct call *call = argument;
+    const unsigned long *a = call->arguments;
+    int error = prctl_call(call->option, a) == -1 ? errno : 0;
 
-    return prctl_call(call->option, call->arguments) == -1 ? errno : 0;
+    /* A thread that has dropped it already, and may no longer, is as it shall be. */
+    if (error == EPERM && call->option == PR_CAPBSET_DROP && (pid_t)syscall(SYS_gettid) != call->caller &&
+        prctl_call(PR_CAPBSET_READ, a) == 0)
+        return 0;
+    return error;
 }
 
-static PyObject *
-call_in_threads(const struct function *function, const unsigned long a[SLOTS])
+/* Returns what threads_run() does. */
+static int
+call_in_threads(int option, const unsigned long a[SLOTS])
 {
-    struct call call = {function->option, a};
-    int error = threads_run(call_in_thread, &call);
+    struct call call = {option, a, (pid_t)syscall(SYS_gettid)};
 
-    if (error > 0) {
-        errno = error;
-        return refused(function);
-    }
-    return error < 0 ? NULL : Py_NewRef(Py_None);
+    return threads_run(call_in_thread, &call);
 }
 
 static PyObject *
@@ -342,9 +345,15 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
             return NULL;
     }
     /* The GIL stays: none of these calls waits for anything. */
-    if (function->scope == EVERY_THREAD && in_all_threads())
-        return call_in_threads(function, a);
-    result = prctl_call(function->option, a);
+    if (function->scope == EVERY_THREAD && in_all_threads()) {
+        int error = call_in_threads(function->option, a);
+        if (error < 0)
+            return NULL;
+        errno = error;
+        result = error == 0 ? 0 : -1;
+    } else {
+        result = prctl_call(function->option, a);
+    }
     if (result == -1 && function->result != RETURNS_UNSIGNED)
         return refused(function);
 
@@ -786,6 +795,17 @@ door_close(struct door *door)
     return differs ? -1 : 0;
 }
 
+/* Whether it is an operation that all_threads() carries out in every thread. */
+static int
+is_for_every_thread(int option, const unsigned long a[SLOTS])
+{
+    for (size_t i = 0; i < COUNT(functions); i++)
+        if (functions[i].option == option && functions[i].is_operation && functions[i].scope == EVERY_THREAD &&
+            functions[i].takes[0].kind == CONSTANT && functions[i].takes[0].mask == a[0])
+            return 1;
+    return 0;
+}
+
 static PyObject *
 call_raw(int option, PyObject *const *arguments)
 {
@@ -800,7 +820,11 @@ call_raw(int option, PyObject *const *arguments)
             failed = 1;
         a[i] = doors[i].value;
     }
-    if (!failed) {
+    if (!failed && in_all_threads() && is_for_every_thread(option, a)) {
+        error = call_in_threads(option, a);
+        failed = error < 0;
+        result = error == 0 ? 0 : -1;
+    } else if (!failed) {
         result = prctl_call(option, a);
         error = errno;
     }
@@ -947,56 +971,58 @@ static const struct {
 #include "src/constants.h"
 };
 
-/* Add to a dict, and steal value. The name is not interned, as PyModule_AddObjectRef() would: that doubles the time. */
-static int
-add_to(PyObject *dict, const char *name, PyObject *value)
-{
-    PyObject *key = PyUnicode_FromString(name);
-    int result = key == NULL || value == NULL ? -1 : PyDict_SetItem(dict, key, value);
+/*
+ * _EXPORTED is what prctl.py makes public: the functions of prctl(2) and of the title, and the constants without PR_. It is made
+ * here, and names are not interned, as PyModule_AddObjectRef() would: that is most of what an import costs.
+ */
 
-    Py_XDECREF(key);
-    Py_XDECREF(value);
-    return result;
-}
-
-/* Add to the module and, under its public name, to what prctl.py exports. */
+/* Whatever the module has by now whose name does not begin with an underscore. */
 static int
-add_constant(PyObject *dict, PyObject *exported, const char *name, unsigned long long number)
+export_functions(PyObject *dict, PyObject *exported)
 {
-    if (add_to(dict, name, PyLong_FromUnsignedLongLong(number)) < 0)
-        return -1;
-    if (strncmp(name, "PR_CAP_AMBIENT_", 15) == 0) /* CAP_AMBIENT_RAISE would pass for a capability */
-        return 0;
-    return add_to(exported, strncmp(name, "PR_", 3) == 0 ? name + 3 : name, PyLong_FromUnsignedLongLong(number));
-}
+    PyObject *name, *value;
+    Py_ssize_t place = 0;
 
-static int
-add_constants(PyObject *dict, PyObject *exported)
-{
-    for (size_t i = 0; i < COUNT(options); i++)
-        if (add_to(dict, options[i].name, PyLong_FromLong(options[i].number)) < 0)
-            return -1;
-    for (size_t i = 0; i < COUNT(constants); i++)
-        if (add_constant(dict, exported, constants[i].name, constants[i].number) < 0)
-            return -1;
-    return add_constant(dict, exported, "CAP_LAST_CAP", (unsigned)capability_last());
-}
-
-static int
-export_functions(PyObject *dict, PyObject *exported, const PyMethodDef *methods)
-{
-    for (; methods->ml_name != NULL; methods++) {
-        PyObject *function;
-        if (methods->ml_name[0] == '_')
-            continue;
-        function = PyDict_GetItemString(dict, methods->ml_name);
-        if (function == NULL || PyDict_SetItemString(exported, methods->ml_name, function) < 0)
+    while (PyDict_Next(dict, &place, &name, &value)) {
+        const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL);
+        if (utf8 == NULL || (utf8[0] != '_' && PyDict_SetItem(exported, name, value) < 0))
             return -1;
     }
     return 0;
 }
 
-/* _EXPORTED is what prctl.py makes public. A loop over the module's names there would take three times as long. */
+static int
+add_number(PyObject *dict, PyObject *exported, const char *name, PyObject *value)
+{
+    int is_argument = strncmp(name, "PR_", 3) == 0;
+    int is_private = exported == NULL || strncmp(name, "PR_CAP_AMBIENT_", 15) == 0; /* it would pass for a capability */
+    PyObject *key = PyUnicode_FromString(name), *public = NULL;
+    int result = -1;
+
+    if (key != NULL && value != NULL)
+        result = PyDict_SetItem(dict, key, value);
+    if (result == 0 && !is_private) {
+        public = is_argument ? PyUnicode_FromString(name + 3) : Py_NewRef(key);
+        result = public == NULL ? -1 : PyDict_SetItem(exported, public, value);
+    }
+    Py_XDECREF(public);
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return result;
+}
+
+static int
+add_numbers(PyObject *dict, PyObject *exported)
+{
+    for (size_t i = 0; i < COUNT(options); i++)
+        if (add_number(dict, NULL, options[i].name, PyLong_FromLong(options[i].number)) < 0)
+            return -1;
+    for (size_t i = 0; i < COUNT(constants); i++)
+        if (add_number(dict, exported, constants[i].name, PyLong_FromUnsignedLongLong(constants[i].number)) < 0)
+            return -1;
+    return add_number(dict, exported, "CAP_LAST_CAP", PyLong_FromLong(capability_last()));
+}
+
 static int
 prctl_exec(PyObject *module)
 {
@@ -1004,12 +1030,10 @@ prctl_exec(PyObject *module)
     PyObject *exported = PyDict_New();
     int result = -1;
 
-    if (exported != NULL && PyModule_AddFunctions(module, sets_methods) == 0 &&
-        PyModule_AddFunctions(module, proctitle_methods) == 0 && PyModule_AddFunctions(module, threads_methods) == 0 &&
-        PyModule_AddFunctions(module, plan_methods) == 0 &&
-        sets_exec(module) == 0 &&
-        add_constants(dict, exported) == 0 && export_functions(dict, exported, option_methods) == 0 &&
-        export_functions(dict, exported, proctitle_methods) == 0 &&
+    if (exported != NULL && PyModule_AddFunctions(module, proctitle_methods) == 0 && export_functions(dict, exported) == 0 &&
+        PyModule_AddFunctions(module, sets_methods) == 0 && PyModule_AddFunctions(module, capability_methods) == 0 &&
+        PyModule_AddFunctions(module, threads_methods) == 0 && PyModule_AddFunctions(module, plan_methods) == 0 &&
+        sets_exec(module) == 0 && add_numbers(dict, exported) == 0 &&
         PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)
         result = PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
     Py_XDECREF(exported);

@@ -107,19 +107,18 @@ def _comparison(compare):
     return comparison
 
 
-def _capability(number, text):
-    """The attribute of a capability."""
+def _get_capability(number, self):
+    return _has(self._set, number)
 
-    def fget(self):
-        return _has(self._set, number)
 
-    def fset(self, value):
-        if value:
-            _change(self._set, 1 << number, 0)
-        else:
-            _change(self._set, 0, 1 << number)
+def _set_capability(number, self, value):
+    mask = 1 << number
+    _change(self._set, mask if value else 0, 0 if value else mask)
 
-    return property(fget, fset, None, text)
+
+def _property(fget, fset, number, text):
+    """An attribute whose functions get a number first. Closures take much longer to make."""
+    return property(fget.__get__(number), fset.__get__(number), None, text)
 
 
 class CapabilitySet:
@@ -141,10 +140,13 @@ class CapabilitySet:
     __slots__ = ("_name", "_set")
     __hash__ = None
 
-    _properties = map(_capability, range(64), _prctl._CAPABILITY_TEXTS)
-    vars().update(zip(_NAMES, _properties, strict=False))
-    del _properties
-    last_cap = _capability(_prctl.CAP_LAST_CAP, "The last capability of the kernel.")
+    for _number_, _text in enumerate(_prctl._CAPABILITY_TEXTS):
+        vars()[_NAMES[_number_]] = _property(_get_capability, _set_capability, _number_, _text)
+    del _number_, _text
+    # python-prctl took CAP_LAST_CAP for a capability.
+    last_cap = _property(
+        _get_capability, _set_capability, _prctl.CAP_LAST_CAP, "The kernel's last capability."
+    )
 
     def __init__(self, name, number):
         self._name = name
@@ -308,19 +310,15 @@ def set_caps(*requests):
     _prctl.set_caps(*lists.values())
 
 
-def _securebit(bit, text):
-    """The attribute of a secure bit."""
+def _get_securebit(bit, self):
+    return _prctl.get_securebits() & bit != 0
 
-    def fget(self):
-        return _prctl.get_securebits() & bit != 0
 
-    def fset(self, value):
+def _set_securebit(bit, self, value):
+    if bit == _prctl.SECBIT_KEEP_CAPS:
+        _prctl.set_keepcaps(value)  # needs no privilege
+    else:
         _prctl._securebits_change(bit, value)
-
-    def fset_keep_caps(self, value):
-        _prctl.set_keepcaps(value)
-
-    return property(fget, fset_keep_caps if bit == _prctl.SECBIT_KEEP_CAPS else fset, None, text)
 
 
 # In the kernel's order: two bits each, the second being the lock.
@@ -352,9 +350,10 @@ class Securebits:
 
 
 for _place, (_name, _text) in enumerate(_SECUREBITS):
-    _locked = f"{_name} cannot be changed any more."
-    setattr(Securebits, _name, _securebit(1 << 2 * _place, _text))
-    setattr(Securebits, f"{_name}_locked", _securebit(2 << 2 * _place, _locked))
+    _bit = 1 << 2 * _place
+    setattr(Securebits, _name, _property(_get_securebit, _set_securebit, _bit, _text))
+    _lock = _property(_get_securebit, _set_securebit, _bit << 1, f"{_name} cannot be changed.")
+    setattr(Securebits, f"{_name}_locked", _lock)
 
 securebits = Securebits()
 
@@ -373,7 +372,14 @@ __all__.remove("prctl")
 
 
 # What is loaded only when it is used: the modules would make the import several times as long.
-_LAZY = {"all_threads": "_prctl_operations", "drop_privileges": "_prctl_operations"}
+_LAZY = {
+    "all_threads": "_prctl_operations",
+    "drop_privileges": "_prctl_operations",
+    "Popen": "_prctl_children",
+    "launcher": "_prctl_children",
+    "Capabilities": "_prctl_capabilities",
+    "remove_file_caps": "_prctl_capabilities",
+}
 __all__ += _LAZY
 
 

@@ -14,14 +14,22 @@ struct plan {
  * In each thread, perhaps in a signal handler
  */
 
+/* Both are sorted, by the kernel and by the plan; a group may be there twice. */
 static int
 same_groups(const struct step *step)
 {
-    gid_t now[1024];
+    static _Thread_local gid_t now[65536];
     long count = syscall(PLAN_GETGROUPS, COUNT(now), now);
+    const gid_t *wished = step->groups.list;
+    size_t place = 0;
 
-    /* The kernel sorts what it was given; so does the plan. */
-    return count >= 0 && (size_t)count == step->groups.count && memcmp(now, step->groups.list, (size_t)count * sizeof *now) == 0;
+    for (long i = 0; i < count; i++) {
+        if (i > 0 && now[i] == now[i - 1])
+            continue;
+        if (place == step->groups.count || now[i] != wished[place++])
+            return 0;
+    }
+    return count >= 0 && place == step->groups.count;
 }
 
 static int
@@ -32,7 +40,8 @@ same_ids(long number, const uid_t ids[3])
     return syscall(number, &now[0], &now[1], &now[2]) == 0 && memcmp(now, ids, sizeof now) == 0;
 }
 
-/* A thread that has less than the others, and may do less, has perhaps already what the step is for. */
+/* A thread that has less than the others, and may do less, has perhaps already what the step is for; of capabilities it takes
+ * what it may have. */
 static int
 holds_already(const struct step *step)
 {
@@ -44,9 +53,13 @@ holds_already(const struct step *step)
     case STEP_SETRESUID:
         return same_ids(PLAN_GETRESUID, step->ids);
     case STEP_PRCTL:
-        return step->call[0] == PR_CAPBSET_DROP && prctl_call(PR_CAPBSET_READ, (unsigned long[4]){step->call[1]}) == 0;
+        if (step->call[0] == PR_CAPBSET_DROP)
+            return prctl_call(PR_CAPBSET_READ, (unsigned long[4]){step->call[1]}) == 0;
+        if (step->call[0] == PR_SET_KEEPCAPS) /* refused when locked, even if it is the same */
+            return prctl_call(PR_GET_KEEPCAPS, (unsigned long[4]){0}) == (long)step->call[1];
+        return 0;
     case STEP_CAPSET:
-        break;
+        return sets_set_within(step->sets) == 0;
     }
     return 0;
 }
@@ -58,10 +71,15 @@ static int
 plan_run(void *argument)
 {
     const struct plan *plan = argument;
+    long keepcaps = prctl_call(PR_GET_KEEPCAPS, (unsigned long[4]){0});
 
     for (size_t i = 0; i < plan->count; i++) {
-        int error = step_run(&plan->steps[i]);
-        if (error != 0 && !holds_already(&plan->steps[i]))
+        struct step step = plan->steps[i];
+        int error;
+        if (step.kind == STEP_PRCTL && step.call[0] == PR_SET_KEEPCAPS && step.call[1] == 0)
+            step.call[1] = keepcaps == 1; /* as it was in this thread */
+        error = step_run(&step);
+        if (error != 0 && !holds_already(&step))
             return error | (int)(i << ERRNO_BITS);
     }
     return 0;
@@ -164,29 +182,36 @@ PyDoc_STRVAR(run_plan_doc,
 "_run_plan(steps, /)\n--\n\n"
 "Carry out a list of steps in every thread, this one first.\n"
 "\n"
-"Returns None, or (errno, number of the step) when this thread has failed: the others have not begun then.\n"
-"RuntimeError and OSError as in all_threads(), but before any step when a thread cannot be reached.");
+"Returns a list of (tid, errno, number of the step) of threads that have failed; tid 0 is this thread, and the others\n"
+"have not begun then. RuntimeError and OSError as in all_threads(), but before any step, when a thread cannot be reached.");
 
 static PyObject *
-run_plan(PyObject *Py_UNUSED(module), PyObject *list)
+run_plan(PyObject *Py_UNUSED(module), PyObject *steps)
 {
+    struct thread_failure failures[16];
     struct plan *plan;
-    int error;
+    PyObject *list;
+    int count;
 
-    if (!PyList_Check(list)) {
+    if (!PyList_Check(steps)) {
         PyErr_SetString(PyExc_TypeError, "steps must be a list");
         return NULL;
     }
-    plan = plan_from_list(list);
+    plan = plan_from_list(steps);
     if (plan == NULL)
         return NULL;
-    error = threads_run_held(plan_run, plan);
+    count = threads_run_held(plan_run, plan, failures, COUNT(failures));
     plan_free(plan);
-    if (error < 0)
+    if (count < 0)
         return NULL;
-    if (error > 0)
-        return Py_BuildValue("ii", error & ((1 << ERRNO_BITS) - 1), error >> ERRNO_BITS);
-    Py_RETURN_NONE;
+    list = PyList_New(count);
+    for (int i = 0; list != NULL && i < count; i++) {
+        int error = failures[i].error;
+        PyObject *item = Py_BuildValue("iii", (int)failures[i].tid, error & ((1 << ERRNO_BITS) - 1), error >> ERRNO_BITS);
+        if (item == NULL || PyList_SetItem(list, i, item) < 0)
+            Py_CLEAR(list);
+    }
+    return list;
 }
 
 PyMethodDef plan_methods[] = {

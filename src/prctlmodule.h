@@ -93,16 +93,26 @@ int capability_number(PyObject *object);
 /* Whether the calling thread has a capability in its effective set; errno is left as it was. */
 int has_effective(int capability);
 
+/* Set the thread's effective, permitted and inheritable set to what it may have of the wished ones. For signal handlers, too.
+ * Returns 0, or -1 with errno. */
+int sets_set_within(const uint64_t wished[3]);
+
 /* The running kernel's, known once sets_exec() has run. */
 int capability_last(void);
 int sets_exec(PyObject *module);
 extern PyMethodDef sets_methods[];
 
 /*
+ * capability.c
+ */
+extern PyMethodDef capability_methods[];
+
+/*
  * threads.c
  */
 
-/* What a thread does, in a signal handler: system calls only. Returns 0, or an errno in the lower 12 bits. */
+/* What a thread does, in a signal handler: system calls only. Returns 0, or an errno; threads_run_held() passes on whatever
+ * it is. */
 typedef int (*thread_function)(void *argument);
 
 /* Whether the calling thread is in a block of all_threads(). */
@@ -112,9 +122,15 @@ int in_all_threads(void);
  * answered here, which no other thread has tried then; or -1 with an exception that says what has happened elsewhere. */
 int threads_run(thread_function function, void *argument);
 
+/* A thread and what the function has answered there; tid 0 is the calling thread, which comes alone. */
+struct thread_failure {
+    pid_t tid;
+    int error;
+};
+
 /* The same for every thread whatever the block, and with all of them stopped before the first one does anything: if one cannot
- * be reached, nothing has changed. */
-int threads_run_held(thread_function function, void *argument);
+ * be reached, nothing has changed. Returns how many failures it has filled in, or -1 with an exception. */
+int threads_run_held(thread_function function, void *argument, struct thread_failure *failures, int most);
 
 /* Run the function here while the other threads stand still, as far as they can be made to. Needs process_lock(). */
 int threads_hold_still(thread_function function, void *argument);

@@ -58,6 +58,20 @@ sets_set(const struct sets *sets)
 }
 
 int
+sets_set_within(const uint64_t wished[3])
+{
+    struct sets sets;
+
+    if (sets_get(&sets) < 0)
+        return -1;
+    sets.mask[EFFECTIVE] = wished[EFFECTIVE] & sets.mask[PERMITTED];
+    sets.mask[INHERITABLE] = wished[INHERITABLE] & (sets.mask[INHERITABLE] | sets.mask[PERMITTED]);
+    sets.mask[PERMITTED] &= wished[PERMITTED];
+    sets.mask[EFFECTIVE] &= sets.mask[PERMITTED];
+    return sets_set(&sets);
+}
+
+int
 has_effective(int capability)
 {
     struct sets sets;
@@ -282,20 +296,16 @@ change_ambient(void *argument)
     return call_ambient(PR_CAP_AMBIENT_LOWER, change->lower);
 }
 
-/* One call for each. The kernel refuses all of them for want of CAP_SETPCAP, also of those that are not there any more: that is
- * no failure. */
+/* One call for each that is there: the kernel refuses the first of them, or none. */
 static int
 change_bounding(void *argument)
 {
     const struct change *change = argument;
 
     for (int number = 0; number <= last_capability; number++) {
-        if (!(change->lower & MASK(number)) || prctl_call(PR_CAPBSET_DROP, (unsigned long[4]){(unsigned long)number}) >= 0)
-            continue;
-        if (errno != EPERM)
+        int has = (change->lower & MASK(number)) ? set_has(BOUNDING, number) : 0;
+        if (has < 0 || (has && prctl_call(PR_CAPBSET_DROP, (unsigned long[4]){(unsigned long)number}) < 0))
             return errno;
-        if (set_has(BOUNDING, number) != 0)
-            return EPERM;
     }
     return 0;
 }

@@ -177,21 +177,30 @@ handle(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
+/* What the handler's own instructions may bring about, a filter's SIGSYS above all: it would kill if it were blocked. */
+static const int synchronous[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+
 static int
 install_handler(void)
 {
     struct kernel_action action = {.handler = (uintptr_t)handle, .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     struct kernel_action old;
+    unsigned long mask = ~0UL;
 
 #ifdef KERNEL_SA_RESTORER
     action.flags |= KERNEL_SA_RESTORER;
     action.restorer = prctl_restorer;
 #endif
     memset(action.mask, 0xff, sizeof action.mask);
+    for (size_t i = 0; i < COUNT(synchronous); i++)
+        mask &= ~(1UL << (synchronous[i] - 1));
+    memcpy(action.mask, &mask, sizeof mask); /* the kernel's mask is made of unsigned longs */
     if (signal_action(NULL, &old) < 0)
         return -1;
-    if (old.handler != (uintptr_t)handle) /* else it was left there: restore_handler() */
+    if (old.handler != (uintptr_t)handle)
         all.previous = old;
+    else
+        all.is_under_way = 1; /* it was left there: restore_handler() */
     return signal_action(&action, NULL);
 }
 
@@ -211,10 +220,17 @@ restore_handler(void)
 static long
 now(void)
 {
+#ifdef SYS_clock_gettime
+    long time[2] = {0}; /* not from the vDSO: set_tsc() may have shut off what that reads */
+
+    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, time);
+    return time[0] * 1000 + time[1] / 1000000;
+#else /* 32-bit architectures, and libcs, that have no time of 32 bits */
     struct timespec time = {0};
 
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (long)time.tv_sec * 1000 + (long)time.tv_nsec / 1000000;
+#endif
 }
 
 static struct slot *
@@ -286,12 +302,14 @@ give_up(struct slot *slot)
     if (atomic_compare_exchange_strong(&slot->state, &sent, DONE)) {
         atomic_fetch_add(&all.taken, 1);
         atomic_fetch_add(&all.finished, 1);
+    } else if (sent == TAKEN && atomic_compare_exchange_strong(&slot->state, &sent, DONE)) {
+        atomic_fetch_add(&all.finished, 1);
     }
 }
 
 /* Tasks that have no user mode to come back to: io_uring's and vhost's workers, and a main thread that has ended. They are
  * remembered, for each signal that they do not take stays queued. */
-static pid_t without_user_mode[64];
+static pid_t without_user_mode[1024];
 
 /* /proc/self/task/TID/NAME, read without snprintf(): nothing of libc's that could lock. */
 static ssize_t
@@ -322,8 +340,10 @@ task_state(pid_t tid)
     char *next, state;
     int field = 3;
 
-    if (read_task(tid, "stat", stat, sizeof stat) <= 0 || (next = strrchr(stat, ')')) == NULL)
-        return 'X';
+    if (read_task(tid, "stat", stat, sizeof stat) <= 0)
+        return errno == ENOENT || errno == ESRCH ? 'X' : '?';
+    if ((next = strrchr(stat, ')')) == NULL)
+        return '?';
     next += 2;
     state = *next;
     for (; *next != '\0' && field < FLAGS; next++)
@@ -365,7 +385,8 @@ static void
 remember_without_user_mode(pid_t tid)
 {
     for (size_t i = 0; i < COUNT(without_user_mode); i++)
-        if (without_user_mode[i] == 0) {
+        if (without_user_mode[i] == 0 ||
+            (syscall(SYS_tgkill, all.pid, without_user_mode[i], 0) < 0 && errno == ESRCH)) {
             without_user_mode[i] = tid;
             return;
         }
@@ -399,20 +420,24 @@ send_signal(struct slot *slot)
 static void
 look_after(struct slot *slot, long waited)
 {
-    char status[4096];
+    static char status[1 << 20]; /* its groups are before what is looked for; under process_lock() */
     char state;
 
-    if (syscall(SYS_tgkill, all.pid, slot->tid, 0) < 0) {
-        give_up(slot); /* it has ended with the signal pending */
+    if (syscall(SYS_tgkill, all.pid, slot->tid, 0) < 0 && errno == ESRCH) {
+        give_up(slot); /* it has ended with the signal pending, or in the handler, by a filter of its own */
         return;
     }
     state = task_state(slot->tid);
+    if (state == '?' && waited >= REFUSAL && atomic_load(&slot->state) == SENT)
+        fail(errno, slot->tid, "does not answer, and cannot be looked for in /proc");
     if (state == 'W' || state == 'X') {
         if (state == 'W')
             remember_without_user_mode(slot->tid);
         give_up(slot);
         return;
     }
+    if (atomic_load(&slot->state) != SENT)
+        return; /* it is in the handler: it will come out of it */
     if (waited < SEND_AGAIN_AFTER || read_task(slot->tid, "status", status, sizeof status) <= 0)
         return;
     if (state == 'T' || state == 't') {
@@ -420,7 +445,7 @@ look_after(struct slot *slot, long waited)
             fail(0, slot->tid, "is stopped");
     } else if (status_has(status, "SigBlk:")) {
         /* For a moment libc blocks the signal itself: when it starts a thread or, in the kernel all the while, a process. */
-        if (waited >= REFUSAL && state != 'D')
+        if (waited >= REFUSAL && state == 'S')
             fail(0, slot->tid, "has blocked the signal that libc keeps for this");
     } else if (!status_has(status, "SigPnd:") && waited / SEND_AGAIN_AFTER != (waited - 10) / SEND_AGAIN_AFTER) {
         all.is_under_way = 1; /* somebody else has taken it, it seems; should it come twice, the second is ignored */
@@ -434,18 +459,20 @@ look_after(struct slot *slot, long waited)
 static void
 wait_for_all(atomic_int *counter)
 {
-    long start = now();
+    long start = now(), looked = start;
     int count;
 
     atomic_store(&all.expected, all.sent);
     while ((count = atomic_load(counter)) < all.sent) {
-        long waited = now() - start;
-        if (futex(counter, FUTEX_WAIT, count, waited < 10 ? LOOK_AFTER : 10) == 0 || errno != ETIMEDOUT)
+        long pause = now() - start < 10 ? LOOK_AFTER : 10;
+        (void)futex(counter, FUTEX_WAIT, count, pause);
+        if (now() - looked < pause) /* answers and other signals wake, too */
             continue;
+        looked = now();
         for (size_t i = 0; i < all.capacity; i++)
-            if (atomic_load(&all.slots[i].state) == SENT) {
+            if (atomic_load(&all.slots[i].state) == SENT || atomic_load(&all.slots[i].state) == TAKEN) {
                 look_after(&all.slots[i], now() - start);
-                if (trouble.happened) {
+                if (trouble.happened && atomic_load(&all.slots[i].state) == SENT) {
                     all.is_under_way = 1;
                     give_up(&all.slots[i]);
                 }
@@ -547,18 +574,22 @@ scan(int directory)
 
 enum how { AT_ONCE, HELD, HELD_STILL };
 
-/* Reach every thread: a thread made by one that had been reached is like it, one made before is found by the next scan. */
-static void
-reach_all(int directory, atomic_int *counter)
+/* Reach every thread: a thread made by one that had been reached is like it, one made before is found by the next scan.
+ * Returns 0 when so many scans have not been enough. */
+static int
+reach_all(int directory, atomic_int *counter, int scans)
 {
     long start = now();
 
     while (!scan(directory)) {
         wait_for_all(counter);
+        if (--scans == 0)
+            return 0;
         if (now() - start > PATIENCE)
             fail(EAGAIN, 0, "threads come and go too fast to be counted");
     }
     wait_for_all(counter);
+    return 1;
 }
 
 static void
@@ -573,7 +604,7 @@ let_go(enum go go)
 static int
 broadcast(int directory, enum how how)
 {
-    int error = 0;
+    int error = 0, again = 0;
 
     /* Here first: what this thread may not do, the others are not asked to. */
     if (how == AT_ONCE && (error = all.function(all.argument)) != 0)
@@ -582,14 +613,33 @@ broadcast(int directory, enum how how)
     if (install_handler() < 0) {
         fail(errno, 0, "the signal cannot be handled");
     } else {
-        reach_all(directory, how == AT_ONCE ? &all.finished : &all.taken);
+        if (how == AT_ONCE && !reach_all(directory, &all.finished, 3)) {
+            /* Threads that make threads have to be held for the others to be counted. */
+            memset(all.slots, 0, all.capacity * sizeof *all.slots);
+            all.used = 0;
+            atomic_store(&all.failed, 0); /* they are asked again */
+            atomic_store(&all.go, WAIT);
+            again = 1;
+        }
+        if (how != AT_ONCE || again)
+            (void)reach_all(directory, &all.taken, 0);
     }
     if (how == HELD_STILL || (how == HELD && !trouble.happened))
         error = all.function(all.argument);
-    let_go(how == HELD && !trouble.happened && error == 0 ? RUN : LEAVE);
+    let_go((how == HELD || again) && !trouble.happened && error == 0 ? RUN : LEAVE);
     if (restore_handler() < 0)
         fail(errno, 0, "the handler of the signal cannot be put back");
     return error;
+}
+
+/* The /proc of another PID namespace has other numbers for the threads. */
+static int
+proc_is_ours(void)
+{
+    char link[32] = "";
+    ssize_t length = readlink("/proc/self", link, sizeof link - 1);
+
+    return length > 0 && parse_tid(link) == all.pid;
 }
 
 /* Needs process_lock(). */
@@ -601,6 +651,10 @@ run_everywhere(thread_function function, void *argument, enum how how)
 
     memset(&trouble, 0, sizeof trouble);
     all.pid = getpid();
+    if (threads > 1 && !proc_is_ours()) {
+        threads = -1;
+        errno = ESRCH;
+    }
     all.sender = (pid_t)syscall(SYS_gettid);
     all.function = function;
     all.argument = argument;
@@ -609,7 +663,7 @@ run_everywhere(thread_function function, void *argument, enum how how)
     atomic_store(&all.finished, 0);
     atomic_store(&all.failed, 0);
     if (threads < 0)
-        fail(errno, 0, "the threads cannot be counted without /proc/self/task");
+        fail(errno, 0, "the threads cannot be counted without a /proc/self/task of this PID namespace");
     else if (threads > 1 && make_table((size_t)threads) < 0)
         fail(errno, 0, "no memory for the list of threads");
     if (threads > 1 && !trouble.happened)
@@ -637,10 +691,7 @@ in_all_threads(void)
 struct report {
     struct trouble trouble;
     int failed;
-    struct {
-        pid_t tid;
-        int error;
-    } first[16];
+    struct thread_failure first[16];
 };
 
 static void
@@ -653,7 +704,7 @@ report_get(struct report *report)
     for (size_t i = 0; report->failed && i < all.capacity && count < (int)COUNT(report->first); i++)
         if (all.slots[i].error != 0) {
             report->first[count].tid = all.slots[i].tid;
-            report->first[count++].error = all.slots[i].error & 0xfff;
+            report->first[count++].error = all.slots[i].error;
         }
 }
 
@@ -679,8 +730,9 @@ raise_failures(const struct report *report)
     PyObject *text = PyUnicode_FromFormat("%d other threads have failed:", report->failed);
 
     for (int i = 0; text != NULL && i < report->failed && i < (int)COUNT(report->first); i++) {
-        PyObject *longer = PyUnicode_FromFormat("%U%s thread %d: [Errno %d] %s", text, i ? "," : "", (int)report->first[i].tid,
-                                                report->first[i].error, strerror(report->first[i].error));
+        const struct thread_failure *failure = &report->first[i];
+        PyObject *longer = PyUnicode_FromFormat("%U%s thread %d: [Errno %d] %s", text, i ? "," : "", (int)failure->tid,
+                                                failure->error, strerror(failure->error));
         Py_DECREF(text);
         text = longer;
     }
@@ -689,33 +741,50 @@ raise_failures(const struct report *report)
     Py_XDECREF(text);
 }
 
+/* Returns what run_everywhere() does, or -1 with the exception of a thread that could not be reached. */
 static int
-run_and_report(thread_function function, void *argument, enum how how)
+run_and_report(thread_function function, void *argument, enum how how, struct report *report)
 {
-    struct report report;
     int error;
 
     process_lock();
     error = run_everywhere(function, argument, how);
-    report_get(&report);
+    report_get(report);
     process_unlock();
-    if (error == 0 && report.trouble.happened)
-        return raise_trouble(&report.trouble), -1;
-    if (error == 0 && report.failed)
-        return raise_failures(&report), -1;
+    if (error == 0 && report->trouble.happened)
+        return raise_trouble(&report->trouble), -1;
     return error;
 }
 
 int
 threads_run(thread_function function, void *argument)
 {
-    return in_all_threads() ? run_and_report(function, argument, AT_ONCE) : function(argument);
+    struct report report;
+    int error;
+
+    if (!in_all_threads())
+        return function(argument);
+    error = run_and_report(function, argument, AT_ONCE, &report);
+    if (error == 0 && report.failed)
+        return raise_failures(&report), -1;
+    return error;
 }
 
 int
-threads_run_held(thread_function function, void *argument)
+threads_run_held(thread_function function, void *argument, struct thread_failure *failures, int most)
 {
-    return run_and_report(function, argument, HELD);
+    struct report report;
+    int count, error = run_and_report(function, argument, HELD, &report);
+
+    if (error < 0)
+        return -1;
+    if (error > 0) {
+        failures[0] = (struct thread_failure){0, error};
+        return 1;
+    }
+    for (count = 0; count < report.failed && count < most && count < (int)COUNT(report.first); count++)
+        failures[count] = report.first[count];
+    return count;
 }
 
 int

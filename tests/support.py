@@ -90,18 +90,14 @@ def in_child(function, *args, user=False, seconds=60):
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:
-        os.close(reader)
-        signal.alarm(seconds)
         try:
-            if user:
-                become_user()
-            answer = True, function(*args)
-        except BaseException as error:  # the parent raises it
-            error.add_note("in the child:\n" + traceback.format_exc())
-            answer = False, error
-        with open(writer, "wb") as pipe:
-            pipe.write(_pickled(answer))
-        os._exit(0)
+            os.close(reader)
+            signal.alarm(seconds)
+            answer = _answer(function, args, user)
+            with open(writer, "wb") as pipe:
+                pipe.write(_pickled(answer))
+        finally:
+            os._exit(0)  # never back into pytest
     os.close(writer)
     with open(reader, "rb") as pipe:
         data = pipe.read()
@@ -112,6 +108,16 @@ def in_child(function, *args, user=False, seconds=60):
     if succeeded:
         return result
     raise result
+
+
+def _answer(function, args, user):
+    try:
+        if user:
+            become_user()
+        return True, function(*args)
+    except BaseException as error:  # the parent raises it
+        error.add_note("in the child:\n" + traceback.format_exc())
+        return False, error
 
 
 # pytest's own outcomes cannot be pickled as they are: their classes have no address.
@@ -229,10 +235,15 @@ def _fprog(program):
 
 
 def install_filter(program):
-    """Install a seccomp program in this process, and with it no_new_privs."""
+    """Install a seccomp program in this process, and with it no_new_privs; skip without seccomp."""
     kernel_prctl(38, 1)  # PR_SET_NO_NEW_PRIVS
     _memory, fprog = _fprog(program)
-    kernel_prctl(22, 2, fprog)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    try:
+        kernel_prctl(22, 2, fprog)  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            pytest.skip(f"this kernel has no seccomp filters: to libc's prctl(22) it says {error}")
+        raise
 
 
 # Another kernel, or another machine's: by seccomp_unotify(2) one process answers for another.
@@ -480,6 +491,25 @@ def needs_kernel(what, option, *arguments):
             pytest.skip(f"this kernel has no {what}: to libc's prctl({option}) it says {error}")
 
 
+def change_capabilities(field, *, add=0, drop=0):
+    """Raise and drop capabilities, as masks, in CapInh, CapPrm or CapEff, without this library."""
+    masks = {name: capability_mask(name) for name in ("CapEff", "CapPrm", "CapInh")}
+    masks[field] = (masks[field] | add) & ~drop
+    words = [mask >> shift & 0xFFFFFFFF for shift in (0, 32) for mask in masks.values()]
+    header = bytearray(struct.pack("=Ii", 0x20080522, 0))
+    system_call("capset", header, bytearray(struct.pack("=6I", *words)))
+
+
+def in_thread(function, *args):
+    """Call function(*args) in a new thread and return its result."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(function(*args)))
+    thread.start()
+    thread.join()
+    (result,) = results
+    return result
+
+
 def needs(capability, name):
     """Skip unless the suite has a capability, given as a number."""
     if not capability_mask("CapEff") >> capability & 1:
@@ -510,7 +540,7 @@ def die_quietly():
 def enter_user_namespace():
     """Have every capability, as capget(2) tells, and none that counts outside a user namespace."""
     if _libc.unshare(0x10000000) != 0:  # CLONE_NEWUSER
-        pytest.skip(f"no user namespaces here: {os.strerror(ctypes.get_errno())}")
+        pytest.skip(f"no user namespaces here, as in a chroot: {os.strerror(ctypes.get_errno())}")
 
 
 def mapping(address):
@@ -562,8 +592,9 @@ _SYSCALLS |= {
     "setgroups": (116, 206, 159, 206),  # those with 32-bit ids
     "setresgid": (119, 210, 149, 210),
     "setresuid": (117, 208, 147, 208),
+    "rt_tgsigqueueinfo": (297, 335, 240, 330),
+    "tgkill": (234, 270, 131, 241),
     "io_uring_setup": (425, 425, 425, 425),
-    "io_uring_enter": (426, 426, 426, 426),
 }
 
 LIBC_SIGNAL = 33 if platform.libc_ver()[0] == "glibc" else 34  # kept for setuid() by glibc, by musl

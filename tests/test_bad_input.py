@@ -557,6 +557,18 @@ OTHERS = [
     ("set_caps", [(0, 0, False), ("nonsense", 0, False)], ValueError, "nonsense"),
     ("set_caps", [(0, 0, False), (63, 0, True)], ValueError, "63"),
 ]
+OF_CHILDREN = [  # launcher(); Popen takes the same, see test_children.py
+    ((9,), {}, TypeError, "positional"),
+    ((), {"nonsense": 1}, TypeError, "nonsense"),
+    ((), {"pdeathsig": 65}, ValueError, "pdeathsig"),
+    ((), {"pdeathsig": 9, "parent": 0}, ValueError, "parent"),
+    ((), {"keep": ["chown"]}, ValueError, "user"),
+    ((), {"ambient": ["nonsense"]}, ValueError, "nonsense"),
+    ((), {"securebits": -1}, OverflowError, "securebits"),
+    ((), {"timerslack": "1"}, TypeError, "timerslack"),
+    ((), {"seccomp": b"1234567", "no_new_privs": True}, ValueError, "seccomp"),
+]
+
 WITH_KEYWORDS = [  # drop_privileges(): everything is looked at before anything changes
     (["no such user"], {}, KeyError, "no such user"),
     ([""], {}, KeyError, ""),
@@ -605,6 +617,10 @@ ROWS = [
     *(
         pytest.param("drop_privileges", *row, id=f"drop_privileges-{place}")
         for place, row in enumerate(WITH_KEYWORDS)
+    ),
+    *(
+        pytest.param("launcher", *row, id=f"launcher-{place}")
+        for place, row in enumerate(OF_CHILDREN)
     ),
 ]
 

@@ -1,0 +1,439 @@
+/* Threads that no Python code makes, for tests/test_threads.py: a shared library, loaded with ctypes. */
+#define _GNU_SOURCE
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static pid_t
+tid(void)
+{
+    return (pid_t)syscall(SYS_gettid);
+}
+
+static void
+nap(long microseconds)
+{
+    struct timespec time = {0, microseconds * 1000};
+
+    nanosleep(&time, NULL);
+}
+
+/*
+ * Threads that sleep for ever. Each function returns the thread's id, or -1.
+ */
+
+struct thread {
+    int blocks_signals;
+    size_t alternate_stack;
+    atomic_int tid;
+};
+
+/* So many bytes with a page before them that must not be touched. */
+static char *
+guarded(size_t size)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = (size + page - 1) / page * page;
+    char *memory = mmap(NULL, page + whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED || mprotect(memory, page, PROT_NONE) < 0)
+        return NULL;
+    return memory + page;
+}
+
+static void *
+sleep_for_ever(void *argument)
+{
+    struct thread *thread = argument;
+    sigset_t all;
+
+    if (thread->blocks_signals) {
+        sigfillset(&all);
+        pthread_sigmask(SIG_BLOCK, &all, NULL);
+    }
+    if (thread->alternate_stack) {
+        stack_t stack = {.ss_sp = guarded(thread->alternate_stack), .ss_size = thread->alternate_stack};
+        if (stack.ss_sp == NULL || sigaltstack(&stack, NULL) < 0) {
+            thread->tid = -1;
+            return NULL;
+        }
+    }
+    thread->tid = tid();
+    for (;;)
+        pause();
+}
+
+static int
+make(int blocks_signals, size_t alternate_stack, size_t stack)
+{
+    struct thread *thread = calloc(1, sizeof *thread);
+    pthread_attr_t attributes;
+    pthread_t id;
+
+    thread->blocks_signals = blocks_signals;
+    thread->alternate_stack = alternate_stack;
+    pthread_attr_init(&attributes);
+    if (stack && pthread_attr_setstacksize(&attributes, stack) != 0)
+        return -1;
+    if (pthread_create(&id, &attributes, sleep_for_ever, thread) != 0)
+        return -1;
+    while (thread->tid == 0)
+        nap(100);
+    return thread->tid;
+}
+
+int
+make_sleeping(void)
+{
+    return make(0, 0, 0);
+}
+
+int
+make_blocking_every_signal(void)
+{
+    return make(1, 0, 0);
+}
+
+int
+make_on_the_smallest_stack(void)
+{
+    return make(0, 0, (size_t)sysconf(_SC_THREAD_STACK_MIN));
+}
+
+/* With an alternate stack as small as that of a thread of Rust's: what sigaltstack(2) demands, or 8 KiB. */
+int
+make_with_alternate_stack(void)
+{
+    long least = sysconf(_SC_MINSIGSTKSZ);
+
+    return make(0, least > 8192 ? (size_t)least : 8192, 0);
+}
+
+static int
+sleep_in_a_clone(void *argument)
+{
+    (void)argument;
+    for (;;)
+        syscall(SYS_rt_sigsuspend, &(unsigned long[2]){0, 0}, 8);
+    return 0;
+}
+
+/* Without libc's knowledge. It has the thread-local storage of who called. */
+int
+make_by_clone(void)
+{
+    size_t size = 256 * 1024;
+    char *stack = guarded(size);
+
+    if (stack == NULL)
+        return -1;
+    return clone(sleep_in_a_clone, stack + size, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
+                 NULL);
+}
+
+/*
+ * A thread with a seccomp program, which makes no other system call than pause(2) once it has it
+ */
+
+struct filtered {
+    struct sock_fprog program;
+    atomic_int tid;
+};
+
+static void *
+pause_with_a_filter(void *argument)
+{
+    struct filtered *filtered = argument;
+    pid_t id = tid();
+
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filtered->program, 0, 0) < 0)
+        id = -1;
+    filtered->tid = id;
+    while (pause() < 0)
+        ;
+    return NULL;
+}
+
+int
+make_with_filter(const char *instructions, int length)
+{
+    struct filtered *filtered = calloc(1, sizeof *filtered);
+    pthread_t id;
+
+    filtered->program.len = (unsigned short)(length / 8);
+    filtered->program.filter = memcpy(malloc((size_t)length), instructions, (size_t)length);
+    if (pthread_create(&id, NULL, pause_with_a_filter, filtered) != 0)
+        return -1;
+    while (filtered->tid == 0)
+        nap(100);
+    return filtered->tid;
+}
+
+/*
+ * Threads that block libc's signal by the raw system call, for some milliseconds
+ */
+
+struct blocking {
+    int milliseconds;
+    int ends;
+    atomic_int tid;
+};
+
+static void *
+block_for_a_while(void *argument)
+{
+    struct blocking *blocking = argument;
+    unsigned long mask[2] = {0, 1}; /* signal 33 */
+
+    if (sizeof(long) == 8)
+        mask[0] = 1UL << (sizeof(long) == 8 ? 32 : 0);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
+    blocking->tid = tid();
+    nap(blocking->milliseconds * 1000L);
+    if (blocking->ends)
+        return NULL;
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
+    for (;;)
+        pause();
+}
+
+static int
+make_blocking_thread(void *(*function)(void *), int milliseconds, int ends)
+{
+    struct blocking *blocking = calloc(1, sizeof *blocking);
+    pthread_t id;
+
+    blocking->milliseconds = milliseconds;
+    blocking->ends = ends;
+    if (pthread_create(&id, NULL, function, blocking) != 0)
+        return -1;
+    pthread_detach(id);
+    while (blocking->tid == 0)
+        nap(100);
+    return blocking->tid;
+}
+
+int
+make_ending_with_it_pending(int milliseconds)
+{
+    return make_blocking_thread(block_for_a_while, milliseconds, 1);
+}
+
+int
+make_blocking_it_for(int milliseconds)
+{
+    return make_blocking_thread(block_for_a_while, milliseconds, 0);
+}
+
+/*
+ * A thread that waits for a child of vfork(2), with every signal blocked by the raw system call, as posix_spawn() does
+ */
+
+static void *
+wait_for_a_child(void *argument)
+{
+    struct blocking *blocking = argument;
+    unsigned long mask[2] = {~0UL, ~0UL};
+    pid_t child;
+
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
+    blocking->tid = tid();
+    child = vfork();
+    if (child == 0) {
+        nap(blocking->milliseconds % 1000 * 1000L);
+        for (int i = 0; i < blocking->milliseconds / 1000; i++)
+            nap(999999);
+        _exit(0);
+    }
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
+    waitpid(child, NULL, 0);
+    for (;;)
+        pause();
+}
+
+int
+make_waiting_for_a_child(int milliseconds)
+{
+    return make_blocking_thread(wait_for_a_child, milliseconds, 0);
+}
+
+/*
+ * Threads that make threads all the while
+ */
+
+static atomic_int going_on, made, alive;
+
+static void *
+live_shortly(void *argument)
+{
+    nap((long)(size_t)argument);
+    alive--;
+    return NULL;
+}
+
+static void *
+go_on_making(void *argument)
+{
+    unsigned int seed = (unsigned int)(size_t)argument;
+    pthread_attr_t attributes;
+    pthread_t id;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 64 * 1024);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    while (going_on) {
+        if (alive > 100) {
+            nap(50);
+            continue;
+        }
+        alive++;
+        if (pthread_create(&id, &attributes, live_shortly, (void *)(size_t)(rand_r(&seed) % 3000)) == 0)
+            made++;
+        else
+            alive--;
+    }
+    alive--;
+    return NULL;
+}
+
+void
+start_making(int threads)
+{
+    pthread_t id;
+
+    going_on = 1;
+    for (int i = 0; i < threads; i++) {
+        alive++;
+        pthread_create(&id, NULL, go_on_making, (void *)(size_t)(i + 1));
+        pthread_detach(id);
+    }
+}
+
+/* Returns how many threads there have been. */
+int
+stop_making(void)
+{
+    going_on = 0;
+    while (alive > 0)
+        nap(1000);
+    return made;
+}
+
+/*
+ * Threads that allocate, so that the break moves all the while
+ */
+
+static pthread_t allocating[64];
+static int allocating_count;
+static atomic_int damaged;
+
+static void *
+go_on_allocating(void *argument)
+{
+    enum { BLOCKS = 64, LARGEST = 100000 };
+    unsigned char *blocks[BLOCKS] = {NULL};
+    unsigned int seed = (unsigned int)(size_t)argument;
+    size_t sizes[BLOCKS] = {0};
+
+    while (going_on) {
+        int i = rand_r(&seed) % BLOCKS;
+        if (blocks[i] != NULL) {
+            if (blocks[i][0] != i || blocks[i][sizes[i] / 2] != i || blocks[i][sizes[i] - 1] != i)
+                damaged++;
+            free(blocks[i]);
+        }
+        sizes[i] = 1 + (size_t)rand_r(&seed) % LARGEST;
+        blocks[i] = malloc(sizes[i]);
+        memset(blocks[i], i, sizes[i]);
+    }
+    for (int i = 0; i < BLOCKS; i++)
+        free(blocks[i]);
+    return NULL;
+}
+
+void
+start_allocating(int threads)
+{
+    going_on = 1;
+    for (int i = 0; i < threads; i++)
+        pthread_create(&allocating[allocating_count++], NULL, go_on_allocating, (void *)(size_t)(i + 1));
+}
+
+/* Returns how many blocks were not as they had been left. A thread allocates until its very end, hence the join. */
+int
+stop_allocating(void)
+{
+    going_on = 0;
+    while (allocating_count > 0)
+        pthread_join(allocating[--allocating_count], NULL);
+    return damaged;
+}
+
+/* Whether the kernel's idea of the break is libc's. */
+int
+break_is_known(void)
+{
+    return (char *)syscall(SYS_brk, 0) == (char *)sbrk(0);
+}
+
+/*
+ * setresuid() all the while, by libc, to the ids that are there
+ */
+
+static atomic_int setting;
+static atomic_long set_count, set_failed;
+
+static void *
+go_on_setting(void *argument)
+{
+    uid_t id = getuid();
+
+    (void)argument;
+    while (going_on) {
+        if (setresuid(id, id, id) != 0)
+            set_failed++;
+        set_count++;
+    }
+    setting--;
+    return NULL;
+}
+
+void
+start_setting(int threads)
+{
+    pthread_t id;
+
+    going_on = 1;
+    for (int i = 0; i < threads; i++) {
+        setting++;
+        pthread_create(&id, NULL, go_on_setting, NULL);
+        pthread_detach(id);
+    }
+}
+
+long
+count_set(void)
+{
+    return set_count;
+}
+
+/* Returns how many calls have failed. */
+long
+stop_setting(void)
+{
+    going_on = 0;
+    while (setting > 0)
+        nap(1000);
+    return set_failed;
+}

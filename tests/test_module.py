@@ -1,0 +1,516 @@
+"""The module itself: its live names, its import, its documentation, other interpreters, fork."""
+
+import importlib.metadata
+import inspect
+import json
+import operator
+import os
+import pydoc
+import re
+import shutil
+import signal
+import sys
+import sysconfig
+import threading
+import types
+from pathlib import Path
+
+import _prctl
+import pytest
+import support
+
+import prctl
+
+SETS = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset")
+LIVE = (*SETS, "securebits")
+FOLDERS = sorted({str(Path(module.__file__).parent) for module in (prctl, _prctl)})
+CALLABLE = [name for name in prctl.__all__ if callable(getattr(prctl, name))]
+OF_CHILDREN = {"Popen", "launcher"}  # they change nothing in this process
+
+# ---- The live names
+
+
+def refused(change, *args):
+    """The message of the AttributeError in a child, and whether the module is as it was."""
+
+    def child():
+        before = [getattr(prctl, name) for name in LIVE]
+        with pytest.raises(AttributeError) as error:
+            change(prctl, *args)
+        same = [
+            getattr(prctl, name, None) is value for name, value in zip(LIVE, before, strict=True)
+        ]
+        return str(error.value), all(same)
+
+    return support.in_child(child)
+
+
+VALUES = {
+    "an empty set": lambda name: set(),
+    "None": lambda name: None,
+    "its own copy": lambda name: set(getattr(prctl, name)) if name in SETS else object(),
+    "another live one": lambda name: prctl.capbset if name != "capbset" else prctl.cap_permitted,
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_name_cannot_be_rebound(name, value):
+    message, same = refused(setattr, name, value(name))
+    assert (f"prctl.{name} is live" in message, same) == (True, True)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_name_cannot_be_deleted(name):
+    message, same = refused(delattr, name)
+    assert (f"prctl.{name} is live" in message, same) == (True, True)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_a_live_name_can_be_bound_to_what_it_is(name):
+    setattr(prctl, name, getattr(prctl, name))
+
+
+def test_the_mistake_that_would_drop_nothing_is_told_what_drops():
+    assert "-=" in refused(setattr, "cap_effective", prctl.cap_effective - {"net_raw"})[0]
+
+
+def test_other_names_can_be_rebound(monkeypatch):
+    monkeypatch.setattr(prctl, "set_name", len)
+    assert prctl.set_name("abc") == 3
+
+
+def subtract():
+    prctl.cap_effective -= {"kill"}
+
+
+def intersect():
+    prctl.cap_effective &= {"chown", "setpcap"}
+
+
+def unite():
+    prctl.cap_effective.clear()
+    prctl.cap_effective |= {"chown", "kill"}
+
+
+def toggle():
+    prctl.cap_effective ^= {"kill"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (subtract, lambda before: before - {"kill"}),
+        (intersect, lambda before: before & {"chown", "setpcap"}),
+        (unite, lambda before: {"chown", "kill"}),
+        (toggle, lambda before: before ^ {"kill"}),
+    ],
+    ids=["-=", "&=", "|=", "^="],
+)
+def test_an_in_place_operator_works_through_the_module(change, expected, root):
+    def names():
+        mask = support.capability_mask("CapEff")
+        return {name for n, name in enumerate(prctl.ALL_CAP_NAMES) if mask >> n & 1}
+
+    def both():
+        before = names()
+        change()
+        return before, names()
+
+    before, after = support.in_child(both)
+    assert after == expected(before)
+
+
+def test_an_in_place_operator_leaves_the_name_live(root):
+    def change():
+        before = prctl.cap_effective
+        prctl.cap_effective -= {"kill"}
+        return prctl.cap_effective is before
+
+    assert support.in_child(change)
+
+
+@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("operate", [operator.sub, operator.or_, operator.and_, operator.xor])
+def test_a_binary_operator_gives_a_plain_set(operate, name):
+    assert type(operate(getattr(prctl, name), {"kill"})) is set
+
+
+# ---- What is public
+
+
+def test_the_version_is_that_of_the_distribution():
+    assert prctl.__version__ == importlib.metadata.version("python-prctl")
+
+
+def test_every_public_name_exists():
+    assert [name for name in prctl.__all__ if not hasattr(prctl, name)] == []
+
+
+def test_the_live_names_are_public():
+    assert set(LIVE) <= set(prctl.__all__)
+
+
+def test_the_operations_on_ambient_do_not_pass_for_capabilities():
+    assert [name for name in vars(prctl) if name.startswith("CAP_AMBIENT")] == []
+
+
+def test_a_public_name_that_is_not_listed_is_a_class_or_a_door():
+    found = {
+        name
+        for name, value in vars(prctl).items()
+        if not name.startswith("_")
+        and name not in prctl.__all__
+        and getattr(value, "__module__", None) == "prctl"
+    }
+    assert found <= {"CapabilitySet", "Securebits"}
+
+
+# ---- Documentation
+
+
+@pytest.mark.parametrize("name", [name for name in CALLABLE if name not in OF_CHILDREN])
+def test_a_function_documents_its_scope(name):
+    text = inspect.getdoc(getattr(prctl, name))
+    assert re.search(r"^Scope: (the calling thread|the whole process|any process)\b", text, re.M)
+
+
+@pytest.mark.parametrize("name", [*CALLABLE, "CapabilitySet", "Securebits"])
+def test_a_function_or_class_names_a_manual_page(name):
+    assert re.search(r"\w\(\d\)", getattr(prctl, name).__doc__)
+
+
+@pytest.mark.parametrize("name", CALLABLE)
+def test_a_docstring_begins_with_one_line_of_what(name):
+    first, *rest = getattr(prctl, name).__doc__.splitlines()
+    assert first.endswith(".")
+    assert not rest or rest[0] == ""
+
+
+@pytest.mark.parametrize("name", [*CALLABLE, "prctl"])
+def test_a_function_has_a_signature(name):
+    assert inspect.signature(getattr(prctl, name)) is not None
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, v in vars(_prctl).items() if callable(v) and n[0] != "_"]
+)
+def test_a_function_of_the_extension_has_signature_and_docstring(name):
+    function = getattr(_prctl, name)
+    assert inspect.signature(function) is not None
+    assert function.__doc__
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, v in vars(prctl.CapabilitySet).items() if inspect.isfunction(v) and n[0] != "_"],
+)
+def test_a_method_has_a_docstring(name):
+    assert getattr(prctl.CapabilitySet, name).__doc__
+
+
+def test_help_can_be_shown():
+    text = pydoc.plain(pydoc.render_doc(prctl))
+    assert "set_pdeathsig(signal, /)" in text
+
+
+# ---- Import
+
+IMPORT = f"""
+import sys
+sys.path[:0] = {FOLDERS!r}
+"""
+
+
+def test_import_loads_no_other_module():
+    source = IMPORT + "before = set(sys.modules); import prctl; print(*set(sys.modules) - before)"
+    loaded = support.run(sys.executable, "-I", "-c", source).split()
+    assert sorted(loaded) == ["_prctl", "prctl"]
+
+
+def test_import_asks_the_kernel_to_change_nothing():
+    calls = "prctl,capset,seccomp,setuid,setgid,setresuid,setresgid,setgroups,rt_sigaction,umask"
+    source = IMPORT + "step('import'); import prctl; step('end')"
+    made = support.traced_steps(source, calls, python=["-I", "-S"])["import"]
+    assert [call for call in made if not call.startswith("prctl(0x17,")] == []  # PR_CAPBSET_READ
+
+
+def test_import_leaves_the_process_as_it_was():
+    source = """
+import json, os
+def state():
+    kept = {}
+    with open("/proc/self/status") as file:
+        for line in file:
+            name = line.split(":")[0]
+            if not name.startswith(("Vm", "Rss", "Hugetlb", "SigQ")) and "ctxt" not in name:
+                kept[name] = line
+    for name in "cmdline", "environ", "comm", "limits", "timerslack_ns":
+        with open(f"/proc/self/{name}", "rb") as file:
+            kept[name] = str(file.read())
+    return kept | {"fds": os.listdir("/proc/self/fd"), "argv": sys.argv}
+before = state()
+import prctl
+after = state()
+print(json.dumps([name for name in before if before[name] != after[name]]))
+"""
+    assert json.loads(support.run_python(IMPORT + source)) == []
+
+
+def test_the_module_can_be_reloaded():
+    source = """
+import importlib, prctl
+old = prctl.capbset
+importlib.reload(prctl)
+assert set(prctl.capbset) == set(old)
+try:
+    prctl.capbset = set()
+except AttributeError:
+    print("live")
+"""
+    assert support.run_python(source) == "live\n"
+
+
+def test_the_module_can_be_imported_anew():
+    source = """
+import sys, prctl
+first = prctl.set_name
+del sys.modules["prctl"], sys.modules["_prctl"]
+import prctl
+prctl.set_name("anew")
+prctl.set_proctitle("anew")
+print(open("/proc/self/comm").read().strip(), prctl.get_proctitle())
+"""
+    assert support.run_python(source) == "anew anew\n"
+
+
+# ---- What an old package has left behind
+
+LEFT_OVER = """
+#include <Python.h>
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_prctl", NULL, -1, NULL};
+PyMODINIT_FUNC PyInit__prctl(void)
+{
+    PyObject *module = PyModule_Create(&definition);
+    PyModule_AddIntConstant(module, "PR_SET_NAME", 15);
+    return module;
+}
+"""
+
+IMPORT_OR_SAY = """
+import sys
+sys.path[:0] = sys.argv[1:]
+try:
+    import prctl
+except ImportError as error:
+    print(error.name, error.path, error, sep="\\n")
+"""
+
+
+def refusal(*folders):
+    output = support.run(sys.executable, "-I", "-c", IMPORT_OR_SAY, *map(str, folders))
+    return output.splitlines()
+
+
+def test_a_left_over_extension_in_the_same_folder_is_named(tmp_path):
+    for module in prctl, _prctl:
+        shutil.copy(module.__file__, tmp_path)
+    old = tmp_path / f"_prctl{sysconfig.get_config_var('EXT_SUFFIX')}"
+    support.compile_c(LEFT_OVER, old, "-shared", "-fPIC", support.python_headers())
+    name, path, message = refusal(tmp_path)
+    assert (name, path, str(old) in message) == ("_prctl", str(old), True)
+
+
+def test_a_left_over_module_in_an_earlier_folder_is_named(tmp_path):
+    old = tmp_path / "_prctl.py"
+    old.write_text("PR_SET_NAME = 15\n__version__ = '1.8.1'\n")
+    name, path, message = refusal(tmp_path, *FOLDERS)
+    assert (name, path, str(old) in message) == ("_prctl", str(old), True)
+
+
+def test_the_message_says_what_to_do(tmp_path):
+    (tmp_path / "_prctl.py").write_text("")
+    assert "remove" in refusal(tmp_path, *FOLDERS)[2]
+
+
+# ---- Other interpreters in the same process
+
+INTERPRETERS = """
+import sys, threading
+try:
+    import _interpreters as interpreters
+except ImportError:
+    try:
+        import _xxsubinterpreters as interpreters
+    except ImportError:
+        sys.exit("skip: this Python has no module of subinterpreters")
+
+def create(own_gil):
+    if sys.version_info >= (3, 13):
+        return interpreters.create("isolated" if own_gil else "legacy")
+    return interpreters.create(isolated=own_gil)
+
+def run(interpreter, source):
+    failure = interpreters.run_string(interpreter, source)
+    if failure is not None:
+        sys.exit(str(failure))
+"""
+
+IN_ANOTHER = """
+import prctl
+prctl.set_name("another")
+assert prctl.get_name() == "another"
+prctl.set_proctitle("set in another")
+assert prctl.get_proctitle() == "set in another"
+assert prctl.capbset == set(prctl.capbset)
+assert prctl.cap_effective <= prctl.cap_permitted
+try:
+    prctl.capbset = set()
+except AttributeError:
+    pass
+else:
+    raise AssertionError("rebound")
+"""
+
+
+def run_interpreters(source):
+    done = support.subprocess.run(
+        [sys.executable, "-c", INTERPRETERS + source],
+        capture_output=True,
+        text=True,
+        env=support.fresh_environment(),
+        timeout=60,
+        check=False,
+    )
+    if done.stderr.startswith("skip: "):
+        pytest.skip(done.stderr.removeprefix("skip: ").strip())
+    assert done.returncode == 0, f"{done.returncode}: {done.stderr}"
+    return done.stdout
+
+
+KINDS = pytest.mark.parametrize("own_gil", [False, True], ids=["shared GIL", "isolated"])
+
+
+@KINDS
+def test_another_interpreter_can_use_the_module(own_gil):
+    source = f"""
+import prctl
+run(create({own_gil}), {IN_ANOTHER!r})
+print(prctl.get_name(), prctl.get_proctitle())
+"""
+    assert run_interpreters(source) == "another set in another\n"
+
+
+@KINDS
+def test_another_interpreter_can_be_the_only_user(own_gil):
+    source = f"""
+run(create({own_gil}), {IN_ANOTHER!r})
+print(open("/proc/self/cmdline").read())
+"""
+    assert run_interpreters(source) == "set in another\0\n"
+
+
+@KINDS
+def test_the_module_outlives_another_interpreter(own_gil):
+    source = f"""
+import prctl
+other = create({own_gil})
+run(other, {IN_ANOTHER!r})
+interpreters.destroy(other)
+prctl.set_proctitle("afterwards")
+print(prctl.get_proctitle(), prctl.cap_ambient <= prctl.cap_permitted)
+"""
+    assert run_interpreters(source) == "afterwards True\n"
+
+
+@KINDS
+def test_interpreters_can_use_the_module_at_once(own_gil):
+    source = f"""
+busy = '''
+import prctl
+for i in range(300):
+    prctl.set_proctitle(f"title {{i}}")
+    assert prctl.get_proctitle().startswith("title ")
+    prctl.get_ptracer()
+    assert prctl.cap_effective <= prctl.cap_permitted
+'''
+others = [create({own_gil}) for _ in range(4)]
+failures = []
+def use(other):
+    try:
+        run(other, busy)
+    except BaseException as error:
+        failures.append(str(error))
+threads = [threading.Thread(target=use, args=(other,)) for other in others]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(failures)
+"""
+    assert run_interpreters(source) == "[]\n"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="before CPython 3.12 all share one GIL")
+def test_fork_succeeds_while_another_interpreter_is_busy():
+    """libc's fork(): CPython's own ends in a fatal error beside another interpreter's thread."""
+    source = """
+import ctypes, os, signal, prctl
+fork = ctypes.PyDLL(None).fork
+prctl.set_proctitle("parent")
+busy = '''
+import prctl
+for i in range(50000):
+    prctl.set_proctitle("other" * 100)
+    prctl.get_ptracer()
+'''
+thread = threading.Thread(target=run, args=(create(True), busy))
+thread.start()
+ends = set()
+while thread.is_alive():
+    pid = fork()
+    if pid == 0:
+        signal.alarm(10)
+        prctl.set_proctitle("child")
+        prctl.get_ptracer()
+        os._exit(0)
+    ends.add(os.waitpid(pid, 0)[1])
+print(ends)
+"""
+    assert run_interpreters(source) == "{0}\n"
+
+
+# ---- fork
+
+
+def test_fork_succeeds_while_threads_use_what_belongs_to_the_process(user):
+    def children():
+        stop = threading.Event()
+        jobs = [lambda: prctl.set_proctitle("a thread's"), prctl.get_proctitle, prctl.get_ptracer]
+
+        def work(job):
+            while not stop.is_set():
+                job()
+
+        threads = [threading.Thread(target=work, args=(jobs[i % 3],)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        ends = set()
+        for _ in range(50):
+            pid = os.fork()
+            if pid == 0:
+                signal.alarm(10)  # a deadlock ends the child
+                for job in jobs:
+                    job()
+                os._exit(0)
+            ends.add(os.waitpid(pid, 0)[1])
+        stop.set()
+        for thread in threads:
+            thread.join()
+        return ends
+
+    assert support.in_child(children, user=user) == {0}
+
+
+def test_a_module_object_of_a_subclass_is_still_a_module():
+    assert isinstance(prctl, types.ModuleType)

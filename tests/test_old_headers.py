@@ -1,0 +1,64 @@
+"""The numbers are the library's own: kernel headers that know one option give the same module."""
+
+import json
+import re
+
+import pytest
+import support
+
+LAST_CENTURY = """
+#ifndef _LINUX_PRCTL_H
+#define _LINUX_PRCTL_H
+#define PR_SET_PDEATHSIG 1
+#endif
+"""
+
+SHOW = """
+import json, sys
+import _prctl
+numbers = {name: value for name, value in vars(_prctl).items() if isinstance(value, int)}
+others = sorted(vars(_prctl).keys() - numbers)
+documentation = {name: getattr(_prctl, name).__doc__ for name in others}
+exported = {name: value for name, value in _prctl._EXPORTED.items() if isinstance(value, int)}
+json.dump([_prctl.__file__, numbers, documentation, exported], sys.stdout)
+"""
+
+
+def described(**environment):
+    """The file of _prctl in a fresh interpreter, and what is in it."""
+    environment = support.fresh_environment(**environment)
+    file, *content = json.loads(support.run_python(SHOW, env=environment))
+    content[1].pop("__spec__", None)
+    return file, content
+
+
+@pytest.fixture
+def built_with_old_headers(tmp_path):
+    """The folder of an extension compiled with a linux/prctl.h that knows one option."""
+    (tmp_path / "linux").mkdir()
+    (tmp_path / "linux" / "prctl.h").write_text(LAST_CENTURY)
+    setup = (support.SOURCES / "setup.py").read_text()
+    sources = re.search(r'"_prctl",\s*sources=\[(.*?)\]', setup, re.DOTALL)[1]
+    support.compile_c(
+        "typedef int nothing;",
+        tmp_path / "_prctl.abi3.so",
+        *(str(support.SOURCES / source) for source in re.findall(r'"([^"]+\.c)"', sources)),
+        f"-I{tmp_path}",
+        support.python_headers(),
+        "-shared",
+        "-fPIC",
+        "-fvisibility=hidden",
+        "-DPy_LIMITED_API=0x030B0000",
+        '-DPRCTL_VERSION="of old headers"',
+        "-lcap",
+    )
+    return tmp_path
+
+
+def test_old_kernel_headers_make_the_same_names_and_numbers(built_with_old_headers):
+    file, old = described(PYTHONPATH=str(built_with_old_headers))
+    assert file == str(built_with_old_headers / "_prctl.abi3.so")
+    installed, new = described()
+    assert installed != file
+    assert len(new[0]) > 290
+    assert old == new
