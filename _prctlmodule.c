@@ -92,12 +92,14 @@ enum result {
 enum scope { THREAD, EVERY_THREAD, PROCESS, ANY };
 
 struct privilege {
+    int error;
     int capability;
     const char *text;
 };
 
-#define NEEDS(capability, text) {capability, text}
-#define NO_PRIVILEGE {-1, NULL}
+#define NEEDS(capability, text) {EPERM, capability, text}
+#define NEEDS_OR_EACCES(capability, text) {EACCES, capability, text}
+#define NO_PRIVILEGE {0, -1, NULL}
 
 #define SLOTS 4 /* arg2 to arg5 */
 
@@ -153,8 +155,7 @@ refused(const struct function *function)
 {
     int error = errno;
     const struct privilege *privilege = &function->privilege;
-    int lacks = (error == EPERM || error == EACCES) && privilege->text != NULL &&
-                !has_effective(privilege->capability);
+    int lacks = privilege->text != NULL && error == privilege->error && !has_effective(privilege->capability);
 
     return raise_errno(error, lacks ? privilege->text : NULL);
 }

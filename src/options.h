@@ -15,7 +15,8 @@
  *   run                  by_table, or a function of its own
  *   TAKES(...)           arg2 to arg5 of prctl(2) in order, or TAKES_NOTHING; those not named are 0
  *   result               what the function gives
- *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text) or NO_PRIVILEGE
+ *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text), NEEDS_OR_EACCES(capability, text)
+ *                        where that is the errno, or NO_PRIVILEGE
  *   EVERY_THREAD         a thread's attribute, which all_threads() changes in every thread
  *   THREAD|PROCESS|ANY   whose attribute it is, otherwise: what is only read, what means one thread, and what another thread
  *                        cannot have changed from a signal handler (vector lengths, endianness, return addresses)
@@ -155,7 +156,7 @@ OPTION(GET_SECCOMP, 21, get_seccomp, "()", NONE, by_table, TAKES_NOTHING, RETURN
        "filter says so. The field Seccomp of /proc/PID/status tells without that risk.")
 OPTION(SET_SECCOMP, 22, set_seccomp, "(mode, program=None)", SEVERAL, set_seccomp,
        TAKES(OBJECT(mode), OPTIONAL_OBJECT(program)), NOTHING,
-       NEEDS(CAP_SYS_ADMIN, "installing a filter needs no_new_privs or CAP_SYS_ADMIN"), EVERY_THREAD, "2.6.23; filters since 3.5",
+       NEEDS_OR_EACCES(CAP_SYS_ADMIN, "installing a filter needs no_new_privs or CAP_SYS_ADMIN"), EVERY_THREAD, "2.6.23; filters since 3.5",
        "Restrict for good which system calls the thread may make.\n\n"
        "*mode* is True or SECCOMP_MODE_STRICT: from then on only read(), write(),\n"
        "_exit() and sigreturn() are allowed, anything else kills the thread with\n"
@@ -545,7 +546,7 @@ OPTION(PPC_GET_DEXCR, 72, ppc_get_dexcr, "(aspect, /)", ONE, by_table, TAKES(WOR
        "PPC_DEXCR_NPHIE. OSError ENODEV where the processor lacks it, EINVAL on other\n"
        "architectures.")
 OPTION(PPC_SET_DEXCR, 73, ppc_set_dexcr, "(aspect, control)", SEVERAL, by_table, TAKES(WORD(aspect), WORD(control)), NOTHING,
-       NEEDS(CAP_SYS_ADMIN, "clearing PPC_DEXCR_NPHIE at exec needs CAP_SYS_ADMIN"), EVERY_THREAD, "6.10, on powerpc",
+       NO_PRIVILEGE, EVERY_THREAD, "6.10, on powerpc",
        "Control an aspect of execution, now or after exec.\n\n"
        "*aspect* is that of ppc_get_dexcr(), *control* PPC_DEXCR_CTRL_SET or _CLEAR, with\n"
        "PPC_DEXCR_CTRL_SET_ONEXEC or _CLEAR_ONEXEC. PermissionError for an aspect that\n"

@@ -193,7 +193,7 @@ set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
     process_lock();
     capacity = title_capacity();
     error = errno;
-    if (text.length <= capacity)
+    if (capacity > 0 && text.length <= capacity)
         title_copy(&text);
     process_unlock();
     if (capacity == 0)

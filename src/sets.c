@@ -22,6 +22,8 @@ static const struct {
 #include "constants.h"
 };
 
+enum { SECBIT_NO_CAP_AMBIENT_RAISE = 0x40 };
+
 #define MASK(capability) ((uint64_t)1 << (capability))
 
 /* The three sets of the calling thread. */
@@ -314,25 +316,22 @@ change_bounding(void *argument)
  * Then what the calling thread makes of it. All return 0, or -1 with an exception.
  */
 
-/* Which of capset(2)'s rules the change breaks. */
+/* Which of capset(2)'s rules the wished sets break. */
 static int
-raise_sets_refused(int error, const struct change *change)
+raise_sets_refused(int error, const struct sets *old, const struct sets *wished)
 {
-    struct sets old, new;
-    uint64_t added;
+    const uint64_t *had = old->mask, *wish = wished->mask;
+    uint64_t added = wish[INHERITABLE] & ~had[INHERITABLE];
 
-    if (error != EPERM || sets_get(&old) < 0)
+    if (error != EPERM)
         return raise_errno(error, NULL), -1;
-    sets_change(&old, change, &new);
-    if (new.mask[PERMITTED] & ~old.mask[PERMITTED])
-        return raise_about(error, "permitted can only lose, and does not have",
-                           new.mask[PERMITTED] & ~old.mask[PERMITTED]);
-    if (new.mask[EFFECTIVE] & ~new.mask[PERMITTED])
-        return raise_about(error, "permitted does not have", new.mask[EFFECTIVE] & ~new.mask[PERMITTED]);
-    added = new.mask[INHERITABLE] & ~old.mask[INHERITABLE];
-    if ((added & ~old.mask[PERMITTED]) && !has_effective(CAP_SETPCAP))
+    if (wish[PERMITTED] & ~had[PERMITTED])
+        return raise_about(error, "permitted can only lose, and does not have", wish[PERMITTED] & ~had[PERMITTED]);
+    if (wish[EFFECTIVE] & ~wish[PERMITTED])
+        return raise_about(error, "permitted does not have", wish[EFFECTIVE] & ~wish[PERMITTED]);
+    if ((added & ~had[PERMITTED]) && !has_effective(CAP_SETPCAP))
         return raise_about(error, "what permitted does not have needs CAP_SETPCAP to become inheritable:",
-                           added & ~old.mask[PERMITTED]);
+                           added & ~had[PERMITTED]);
     if (added)
         return raise_about(error, "the bounding set may lack", added);
     return raise_errno(error, NULL), -1;
@@ -345,7 +344,9 @@ raise_ambient_refused(int error, uint64_t raised)
 
     if (error == EPERM && lacking)
         return raise_about(error, "permitted and inheritable do not both have", lacking);
-    return raise_errno(error, error == EPERM ? "the securebit no_cap_ambient_raise is set" : NULL), -1;
+    if (error == EPERM && prctl_call(PR_GET_SECUREBITS, (unsigned long[4]){0}) & SECBIT_NO_CAP_AMBIENT_RAISE)
+        return raise_errno(error, "the securebit no_cap_ambient_raise is set"), -1;
+    return raise_errno(error, NULL), -1;
 }
 
 static int
@@ -360,8 +361,14 @@ static int
 change_thread_sets(struct change *change)
 {
     int error = threads_run(change_sets, change);
+    struct sets old, wished;
 
-    return error > 0 ? raise_sets_refused(error, change) : error;
+    if (error <= 0)
+        return error;
+    if (sets_get(&old) < 0)
+        return raise_errno(error, NULL), -1;
+    sets_change(&old, change, &wished);
+    return raise_sets_refused(error, &old, &wished);
 }
 
 static int
@@ -500,7 +507,7 @@ PyDoc_STRVAR(capset_doc,
 static PyObject *
 capset_masks(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t given)
 {
-    struct sets sets;
+    struct sets old, sets;
     int error;
 
     if (wrong_count("_capset", 3, given))
@@ -511,10 +518,10 @@ capset_masks(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t
             return NULL;
     }
     error = threads_run(put_sets, &sets);
-    if (error > 0) {
-        struct change change = {.add = sets, .drop = {{~sets.mask[0], ~sets.mask[1], ~sets.mask[2]}}};
-        error = raise_sets_refused(error, &change);
-    }
+    if (error > 0 && sets_get(&old) == 0)
+        return raise_sets_refused(error, &old, &sets), NULL;
+    if (error > 0)
+        return raise_errno(error, NULL);
     return error < 0 ? NULL : Py_NewRef(Py_None);
 }
 

@@ -93,7 +93,7 @@ def in_child(function, *args, user=False, seconds=60):
         try:
             os.close(reader)
             signal.alarm(seconds)
-            answer = _answer(function, args, user)
+            answer = _outcome_of_child(function, args, user)
             with open(writer, "wb") as pipe:
                 pipe.write(_pickled(answer))
         finally:
@@ -110,7 +110,7 @@ def in_child(function, *args, user=False, seconds=60):
     raise result
 
 
-def _answer(function, args, user):
+def _outcome_of_child(function, args, user):
     try:
         if user:
             become_user()

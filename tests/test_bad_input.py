@@ -483,6 +483,15 @@ def request(*request):
 
 
 OTHERS = [
+    ("remove_file_caps", [None], TypeError, "path"),
+    ("remove_file_caps", [1.5], TypeError, "path"),
+    ("remove_file_caps", [["/"]], TypeError, "path"),
+    ("remove_file_caps", ["a\0b"], ValueError, "null"),
+    ("remove_file_caps", [-1], ValueError, "descriptor"),
+    ("remove_file_caps", [2**31], OverflowError, "int"),
+    ("remove_file_caps", [HUGE], OverflowError, "int"),
+    ("remove_file_caps", [], TypeError, "path"),
+    ("remove_file_caps", ["/", None], TypeError, "positional"),
     ("set_seccomp", [1, b"x" * 8], ValueError, "program"),
     ("set_seccomp", [True, b""], ValueError, "program"),
     ("set_mm", [12, 5], TypeError, ""),
