@@ -7,6 +7,7 @@ be used and no lock can be held. Loaded when Popen or launcher is first used.
 
 import contextlib
 import fcntl
+import operator
 import os
 import signal
 import struct
@@ -238,7 +239,7 @@ def _word(value, what):
 def _index(value, what):
     if not hasattr(value, "__index__"):
         raise TypeError(f"{what} must be an int, not {type(value)}")
-    return value.__index__()
+    return operator.index(value)
 
 
 def _program(value):

@@ -5,6 +5,8 @@
 
 #include "plan.h"
 
+#include <sys/mman.h>
+
 struct plan {
     size_t count;
     struct step steps[];
@@ -16,20 +18,37 @@ struct plan {
 
 /* Both are sorted, by the kernel and by the plan; a group may be there twice. */
 static int
-same_groups(const struct step *step)
+are_same_groups(const gid_t *now, long count, const struct step *step)
 {
-    static _Thread_local gid_t now[65536];
-    long count = syscall(PLAN_GETGROUPS, COUNT(now), now);
-    const gid_t *wished = step->groups.list;
     size_t place = 0;
 
     for (long i = 0; i < count; i++) {
         if (i > 0 && now[i] == now[i - 1])
             continue;
-        if (place == step->groups.count || now[i] != wished[place++])
+        if (place == step->groups.count || now[i] != step->groups.list[place++])
             return 0;
     }
-    return count >= 0 && place == step->groups.count;
+    return place == step->groups.count;
+}
+
+/* There may be 65536 of them: too many for a handler's stack, and the memory of a thread's own variables may come from malloc. */
+static int
+same_groups(const struct step *step)
+{
+    long count = syscall(PLAN_GETGROUPS, 0, NULL);
+    size_t size = (size_t)(count + 1) * sizeof(gid_t);
+    gid_t *now;
+    int same;
+
+    if (count < 0)
+        return 0;
+    now = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (now == MAP_FAILED)
+        return 0;
+    count = syscall(PLAN_GETGROUPS, count, now);
+    same = count >= 0 && are_same_groups(now, count, step);
+    (void)munmap(now, size);
+    return same;
 }
 
 static int
