@@ -1,7 +1,6 @@
 """Capabilities as values: libcap's text form, files, processes. Loaded when first used."""
 
 import _prctl
-
 import prctl
 
 

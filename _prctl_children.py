@@ -16,7 +16,6 @@ import threading
 from collections import namedtuple
 
 import _prctl
-
 import _prctl_operations as operations
 import prctl
 

@@ -10,7 +10,6 @@ import pwd
 from collections import namedtuple
 
 import _prctl
-
 import prctl
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-import _prctl
 import pytest
 import support
+
+import _prctl
 
 LIBRARY = Path(_prctl.__file__)
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")

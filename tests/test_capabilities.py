@@ -7,12 +7,12 @@ import struct
 import threading
 from collections.abc import MutableSet
 
-import _prctl
 import pytest
 import support
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import _prctl
 import prctl
 
 FIELDS = {

@@ -1267,9 +1267,10 @@ def test_after_a_chroot(proc, tmp_path, root):
     shutil.copy(_prctl_children._PATH, jail / "command")  # the only program there
 
     def run():
-        support._libc.unshare(0x20000)  # CLONE_NEWNS
-        support.run("mount", "--make-rprivate", "/")
         if proc:
+            support._libc.unshare(0x20000)  # CLONE_NEWNS
+            if subprocess.run(["mount", "--make-rprivate", "/"], stderr=-3, check=False).returncode:
+                pytest.skip("/ is no mount point here: this is a chroot itself")
             support.run("mount", "--rbind", "/proc", str(jail / "proc"))
         os.chroot(jail)
         os.chdir("/")

@@ -5,11 +5,11 @@ import inspect
 import re
 import struct
 
-import _prctl
 import pytest
 import support
 from support import table
 
+import _prctl
 import prctl
 
 ULONG_MAX = 2 ** (8 * struct.calcsize("L")) - 1

@@ -16,11 +16,11 @@ import sys
 import threading
 import weakref
 
-import _prctl
 import pytest
 import support
 from support import error_of, in_child, kernel_prctl, needs_kernel, refused
 
+import _prctl
 import prctl
 
 ULONG_MAX = 2 ** (8 * struct.calcsize("L")) - 1

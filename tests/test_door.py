@@ -5,11 +5,11 @@ import inspect
 import os
 import struct
 
-import _prctl
 import pytest
 import support
 from support import in_child, in_pretended_kernel, kernel_prctl, outcome
 
+import _prctl
 import prctl
 
 ULONG_MAX = 2 ** (8 * struct.calcsize("L")) - 1

@@ -13,12 +13,12 @@ import subprocess
 import threading
 from pathlib import Path
 
-import _prctl
 import pytest
 import support
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import _prctl
 import prctl
 from prctl import Capabilities
 

@@ -15,10 +15,10 @@ import threading
 import types
 from pathlib import Path
 
-import _prctl
 import pytest
 import support
 
+import _prctl
 import prctl
 
 SETS = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset")

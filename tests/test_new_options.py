@@ -14,7 +14,6 @@ import platform
 import struct
 import threading
 
-import _prctl
 import pytest
 import support
 from support import (
@@ -27,6 +26,7 @@ from support import (
     refused,
 )
 
+import _prctl
 import prctl
 
 LONG = struct.calcsize("L")

@@ -11,12 +11,12 @@ import sysconfig
 import threading
 from pathlib import Path
 
-import _prctl
 import pytest
 import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import _prctl
 import prctl
 
 LIMIT = 4095  # bytes

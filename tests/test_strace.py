@@ -7,9 +7,10 @@ so that one process can do it all, whatever its privileges and the machine.
 import re
 import struct
 
-import _prctl
 import pytest
 import support
+
+import _prctl
 
 ULONG_MAX = 2 ** (8 * struct.calcsize("L")) - 1
 A, B = 0x123456789ABCDEF0 & ULONG_MAX, 0xFEDCBA9876543210 & ULONG_MAX  # large and all different

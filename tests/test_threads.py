@@ -19,7 +19,6 @@ import threading
 import time
 from pathlib import Path
 
-import _prctl
 import pytest
 import support
 from support import (
@@ -36,6 +35,7 @@ from support import (
     thread_ids,
 )
 
+import _prctl
 import prctl
 
 # Loaded now: some of the children can no longer read the installation.
