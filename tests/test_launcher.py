@@ -254,6 +254,7 @@ def test_it_is_an_ordinary_file_that_gives_nobody_anything():
 
 
 def test_it_needs_no_library():
+    support.needs_launcher_without_libc()
     done = launch(_PATH, "--", "true", env={"LD_PRELOAD": "/nonexistent", "PATH": "/nowhere"})
     assert done[0] == 127
     assert "ld.so" not in done[2]
