@@ -974,22 +974,27 @@ static const struct {
 
 /*
  * _EXPORTED is what prctl.py makes public: the functions of prctl(2) and of the title, and the constants without PR_. It is made
- * here, and names are not interned, as PyModule_AddObjectRef() would: that is most of what an import costs.
+ * here, and no name is interned, as PyModule_AddObjectRef() and m_methods would: that was most of what an import cost.
  */
 
-/* Whatever the module has by now whose name does not begin with an underscore. */
+/* Public are those whose name does not begin with an underscore; none without exported. */
 static int
-export_functions(PyObject *dict, PyObject *exported)
+add_functions(PyObject *module, PyObject *exported, PyMethodDef *methods)
 {
-    PyObject *name, *value;
-    Py_ssize_t place = 0;
+    PyObject *dict = PyModule_GetDict(module), *owner = PyModule_GetNameObject(module);
+    int result = owner == NULL ? -1 : 0;
 
-    while (PyDict_Next(dict, &place, &name, &value)) {
-        const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL);
-        if (utf8 == NULL || (utf8[0] != '_' && PyDict_SetItem(exported, name, value) < 0))
-            return -1;
+    for (; result == 0 && methods->ml_name != NULL; methods++) {
+        PyObject *name = PyUnicode_FromString(methods->ml_name);
+        PyObject *function = PyCFunction_NewEx(methods, module, owner);
+        result = name == NULL || function == NULL ? -1 : PyDict_SetItem(dict, name, function);
+        if (result == 0 && exported != NULL && methods->ml_name[0] != '_')
+            result = PyDict_SetItem(exported, name, function);
+        Py_XDECREF(name);
+        Py_XDECREF(function);
     }
-    return 0;
+    Py_XDECREF(owner);
+    return result;
 }
 
 static int
@@ -1031,10 +1036,10 @@ prctl_exec(PyObject *module)
     PyObject *exported = PyDict_New();
     int result = -1;
 
-    if (exported != NULL && PyModule_AddFunctions(module, proctitle_methods) == 0 && export_functions(dict, exported) == 0 &&
-        PyModule_AddFunctions(module, sets_methods) == 0 && PyModule_AddFunctions(module, capability_methods) == 0 &&
-        PyModule_AddFunctions(module, threads_methods) == 0 && PyModule_AddFunctions(module, plan_methods) == 0 &&
-        sets_exec(module) == 0 && add_numbers(dict, exported) == 0 &&
+    if (exported != NULL && add_functions(module, exported, option_methods) == 0 &&
+        add_functions(module, exported, proctitle_methods) == 0 && add_functions(module, NULL, sets_methods) == 0 &&
+        add_functions(module, NULL, capability_methods) == 0 && add_functions(module, NULL, threads_methods) == 0 &&
+        add_functions(module, NULL, plan_methods) == 0 && sets_exec(module) == 0 && add_numbers(dict, exported) == 0 &&
         PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)
         result = PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
     Py_XDECREF(exported);
@@ -1069,7 +1074,6 @@ static struct PyModuleDef definition_3_11 = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_prctl",
     .m_doc = module_doc,
-    .m_methods = option_methods,
     .m_slots = slots_3_11,
 };
 
@@ -1077,7 +1081,6 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_prctl",
     .m_doc = module_doc,
-    .m_methods = option_methods,
     .m_slots = slots,
 };
 
