@@ -947,13 +947,19 @@ static PyMethodDef option_methods[] = {
 #define OPERATION(option, name, signature, arity, run, takes, result, privilege, scope, since, text) \
     METHOD(option, name, signature, arity, scope, since, text)
 #include "src/options.h"
+    {NULL, NULL, 0, NULL},
+};
+
+/* In _prctl, and in prctl under a name of its own. */
+static PyMethodDef other_methods[] = {
     {"_securebits_change", securebits_change, METH_VARARGS, securebits_change_doc},
     {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
     {NULL, NULL, 0, NULL},
 };
 
+/* Names in place: a pointer each would be one more thing for the dynamic linker to relocate at every import. */
 static const struct {
-    const char *name;
+    char name[40];
     int number;
 } options[] = {
 #define OPTION(name, number, ...) {"PR_" #name, number},
@@ -963,7 +969,7 @@ static const struct {
 };
 
 static const struct {
-    const char *name;
+    char name[40];
     unsigned long long number;
 } constants[] = {
 #define ARGUMENT(name, number) {"PR_" #name, number},
@@ -977,7 +983,6 @@ static const struct {
  * here, and no name is interned, as PyModule_AddObjectRef() and m_methods would: that was most of what an import cost.
  */
 
-/* Public are those whose name does not begin with an underscore; none without exported. */
 static int
 add_functions(PyObject *module, PyObject *exported, PyMethodDef *methods)
 {
@@ -988,7 +993,7 @@ add_functions(PyObject *module, PyObject *exported, PyMethodDef *methods)
         PyObject *name = PyUnicode_FromString(methods->ml_name);
         PyObject *function = PyCFunction_NewEx(methods, module, owner);
         result = name == NULL || function == NULL ? -1 : PyDict_SetItem(dict, name, function);
-        if (result == 0 && exported != NULL && methods->ml_name[0] != '_')
+        if (result == 0 && exported != NULL)
             result = PyDict_SetItem(exported, name, function);
         Py_XDECREF(name);
         Py_XDECREF(function);
@@ -1038,6 +1043,7 @@ prctl_exec(PyObject *module)
 
     if (exported != NULL && add_functions(module, exported, option_methods) == 0 &&
         add_functions(module, exported, proctitle_methods) == 0 && add_functions(module, NULL, sets_methods) == 0 &&
+        add_functions(module, NULL, other_methods) == 0 &&
         add_functions(module, NULL, capability_methods) == 0 && add_functions(module, NULL, threads_methods) == 0 &&
         add_functions(module, NULL, plan_methods) == 0 && sets_exec(module) == 0 && add_numbers(dict, exported) == 0 &&
         PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)

@@ -32,6 +32,7 @@ __version__ = _prctl.__version__
 # The builtins and the constants. The numbers of the options stay in _prctl, and so do those of
 # PR_CAP_AMBIENT, which would look like capabilities here.
 globals().update(_prctl._EXPORTED)
+prctl = _prctl.prctl  # the raw door: public, but not in __all__
 
 _has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
 
@@ -378,7 +379,6 @@ _LIVE = (
 
 __all__ = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
 __all__ += (*_LIVE, *_prctl._EXPORTED)
-__all__.remove("prctl")
 
 
 # What is loaded only when it is used: the modules would make the import several times as long.
