@@ -67,7 +67,13 @@ setup(
                 "src/sets.c",
                 "src/threads.c",
             ],
-            depends=["src/prctlmodule.h", "src/options.h", "src/constants.h", "src/plan.h"],
+            depends=[
+                "src/prctlmodule.h",
+                "src/options.h",
+                "src/constants.h",
+                "src/plan.h",
+                "src/capset.h",
+            ],
             define_macros=macros,
             libraries=["cap"],
             # The C files share functions with each other, not with the rest of the process.
@@ -77,7 +83,7 @@ setup(
         Program(
             "_prctl_launcher",
             sources=["src/launcher.c"],
-            depends=["src/options.h", "src/plan.h", "src/start.h"],
+            depends=["src/capset.h", "src/options.h", "src/plan.h", "src/start.h"],
             extra_compile_args=["-ffreestanding", "-fno-stack-protector", "-fno-lto"],
         ),
     ],

@@ -5,8 +5,9 @@
 #ifndef PLAN_H
 #define PLAN_H
 
+#include "capset.h"
+
 #include <errno.h>
-#include <linux/capability.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -45,20 +46,6 @@ struct step {
     };
 };
 
-static int
-plan_capset(const uint64_t sets[3])
-{
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
-
-    for (int half = 0; half < 2; half++) {
-        data[half].effective = (uint32_t)(sets[0] >> 32 * half);
-        data[half].permitted = (uint32_t)(sets[1] >> 32 * half);
-        data[half].inheritable = (uint32_t)(sets[2] >> 32 * half);
-    }
-    return (int)syscall(SYS_capset, &header, data);
-}
-
 /* Returns 0 or an errno. */
 static int
 step_run(const struct step *step)
@@ -76,7 +63,7 @@ step_run(const struct step *step)
         result = syscall(PLAN_SETRESUID, step->ids[0], step->ids[1], step->ids[2]);
         break;
     case STEP_CAPSET:
-        result = plan_capset(step->sets);
+        result = capset_by_masks(step->sets);
         break;
     case STEP_PRCTL:
         result = syscall(SYS_prctl, step->call[0], step->call[1], step->call[2], step->call[3], step->call[4]);

@@ -3,6 +3,8 @@
  */
 #include "prctlmodule.h"
 
+#include "capset.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -48,15 +50,7 @@ sets_get(struct sets *sets)
 static int
 sets_set(const struct sets *sets)
 {
-    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
-
-    for (int half = 0; half < 2; half++) {
-        data[half].effective = (uint32_t)(sets->mask[EFFECTIVE] >> 32 * half);
-        data[half].permitted = (uint32_t)(sets->mask[PERMITTED] >> 32 * half);
-        data[half].inheritable = (uint32_t)(sets->mask[INHERITABLE] >> 32 * half);
-    }
-    return (int)syscall(SYS_capset, &header, data);
+    return capset_by_masks(sets->mask);
 }
 
 int

@@ -26,7 +26,7 @@ import pytest
 import support
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import in_child, in_pretended_kernel, kernel_prctl, kernel_prctl_out
+from support import in_child, in_pretended_kernel, in_thread, kernel_prctl, kernel_prctl_out
 
 import prctl
 
@@ -35,15 +35,6 @@ MACHINE = support.machine()
 KERNEL = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 SET_PTRACER, SET_SECCOMP = 0x59616D61, 22
 SETPCAP, SYS_ADMIN = 8, 21
-
-
-def in_thread(function, *args):
-    results = []
-    thread = threading.Thread(target=lambda: results.append(function(*args)))
-    thread.start()
-    thread.join()
-    (result,) = results
-    return result
 
 
 def error_of(function, *args):
