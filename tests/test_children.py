@@ -508,14 +508,19 @@ def test_a_parent_killed_at_any_moment_leaves_no_child(in_thread_too):
         marker = f"{random.randrange(10**6, 10**7)}"
         rounds = 500 if LONG else 250
         started = 0
+        span = None  # how long a start takes here and now, from the first round
         for _ in range(rounds):
+            begin = time.monotonic()
             pid = os.fork()
             if pid == 0:
                 command = ["sleep", marker]
                 start = lambda: prctl.Popen(command, pdeathsig=signal.SIGKILL)  # noqa: B023, E731
                 in_thread(start) if in_thread_too else start()
                 signal.pause()
-            time.sleep(random.random() * 0.006)
+            while span is None:
+                if marked(marker.encode()):
+                    span = time.monotonic() - begin
+            time.sleep(random.random() * 2 * span)
             started += bool(marked(marker.encode()))
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
