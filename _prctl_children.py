@@ -321,7 +321,7 @@ def _to_raise(now, wanted):
         return 0
     started = _after_exec(now)
     wish = _wish(now, started, wanted)
-    needed = operations.check(started._replace(permitted=now.permitted), wish)
+    needed = operations.check(started._replace(permitted=now.permitted), wish, _asked(wanted))
     needed |= wish.permitted | (wish.inheritable & ~now.inheritable & now.permitted)
     raised = needed & ~started.permitted
     if raised and now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE:
@@ -331,6 +331,12 @@ def _to_raise(now, wanted):
     return raised
 
 
+def _asked(wanted):
+    """The ids that are asked for, as fields of State."""
+    fields = ("uids", wanted.user), ("gids", wanted.group), ("groups", wanted.extra_groups)
+    return [field for field, value in fields if value is not None]
+
+
 def _plan(now, raised, wanted, parent):
     """What the launcher must do that a thread in now has started with raised added to ambient."""
     started = _after_exec(
@@ -338,7 +344,7 @@ def _plan(now, raised, wanted, parent):
     )
     wish = _wish(now, started, wanted)
     # no_new_privs is asked for anyway: who starts the launcher may be another process.
-    plan = operations.make_plan(started._replace(no_new_privs=False), wish)
+    plan = operations.make_plan(started._replace(no_new_privs=False), wish, _asked(wanted))
     for option, value in (
         (_prctl.PR_SET_CHILD_SUBREAPER, wanted.child_subreaper),
         (_prctl.PR_SET_TIMERSLACK, wanted.timerslack),

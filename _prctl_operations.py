@@ -63,14 +63,21 @@ def current_state():
     return State(*ids, *sets, _prctl.get_securebits(), _prctl.get_no_new_privs())
 
 
-def make_plan(now, wish, everywhere=False):
+def make_plan(now, wish, asked, everywhere=False):
     """The system calls that lead from one State to another, as a list of tuples.
 
-    What holds already is left out; not so with everywhere, where it may not hold in other threads.
+    What holds already is left out; not so the ids in asked, fields of State, which may only look
+    the same; nor anything with everywhere, where it may not hold in other threads.
     PermissionError when the kernel would refuse one of them; nothing has been tried then.
     """
     keeps_caps = _outlives(now, wish) and (everywhere or _clears_permitted(now, wish))
-    needed = check(now, wish, keeps_caps)
+    needed = check(now, wish, asked, keeps_caps)
+    sets_uids = "uids" in asked or wish.uids != now.uids
+    sets_gids = "gids" in asked or wish.gids != now.gids
+    sets_groups = everywhere or wish.groups != now.groups
+    if "groups" in asked and now.permitted & _SETGID:  # without it, even the same are refused
+        sets_groups = True
+        needed |= _SETGID
     plan = []
     bounding = now.bounding
     if everywhere:
@@ -82,20 +89,20 @@ def make_plan(now, wish, everywhere=False):
         plan.append(("capset", *first))
     for number in prctl._bits(bounding & ~wish.bounding):
         plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
-    if everywhere or wish.groups != now.groups:
+    if sets_groups:
         plan.append(("setgroups", wish.groups))
-    if everywhere or wish.gids != now.gids:
+    if sets_gids:
         plan.append(("setresgid", *wish.gids))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 1))
-    if everywhere or wish.uids != now.uids:
+    if sets_uids:
         plan.append(("setresuid", *wish.uids))
     # The change of ids may have cleared every set but the inheritable and the bounding one.
     last = wish.effective, wish.permitted, wish.inheritable
     for_securebits = _SETPCAP if _needs_setpcap(now, wish) else 0
     if plan or last != first:
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
-    if everywhere or wish.ambient != now.ambient or wish.uids != now.uids:
+    if sets_uids or wish.ambient != now.ambient:
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
         for number in prctl._bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
@@ -126,8 +133,12 @@ def _outlives(now, wish):
     return wanted and not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
 
 
-def check(now, wish, keeps_caps=False):
-    """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed."""
+def check(now, wish, asked, keeps_caps=False):
+    """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed.
+
+    Where uids and gids in asked only look the same, the kernel refuses them to who may not change
+    them. Of groups it does not say whether they are the same.
+    """
     needed = 0
     raised = wish.inheritable & ~now.inheritable
 
@@ -138,14 +149,19 @@ def check(now, wish, keeps_caps=False):
             _refuse(f"{action} needs CAP_{name}")
         needed |= capability
 
-    if wish.groups != now.groups:
+    unclear = [field for field in asked if _may_be_others(field, getattr(wish, field))]
+    if wish.groups != now.groups or "groups" in unclear:
         need(_SETGID, "changing the supplementary groups")
         if _read("/proc/self/setgroups") == "deny":
             _refuse("the user namespace does not let the supplementary groups be changed")
     if not set(wish.gids) <= set(now.gids):
         need(_SETGID, "changing the group")
+    elif "gids" in unclear:
+        needed |= now.permitted & _SETGID
     if not set(wish.uids) <= set(now.uids):
         need(_SETUID, "changing the user")
+    elif "uids" in unclear:
+        needed |= now.permitted & _SETUID
     if now.bounding & ~wish.bounding:
         need(_SETPCAP, "dropping from the bounding set")
     if _needs_setpcap(now, wish):
@@ -153,10 +169,10 @@ def check(now, wish, keeps_caps=False):
     _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
     if raised & ~now.permitted:
         need(_SETPCAP, "making inheritable what permitted does not have")
-    for which, ids in (("uid", wish.uids), ("gid", (*wish.gids, *wish.groups))):
-        for number in sorted(set(ids)):
-            if not _is_mapped(f"/proc/self/{which}_map", number):
-                _refuse(f"the user namespace has no {which} {number}")
+    for field in asked:
+        for number in sorted(set(getattr(wish, field))):
+            if not _is_mapped(field, number):
+                _refuse(f"the user namespace has no {_kind(field)} {number}")
     _refuse_if(raised & ~now.bounding, "the bounding set does not have")
     changed = now.securebits ^ wish.securebits
     if now.securebits & prctl.SECURE_ALL_LOCKS & (changed | changed << 1):
@@ -192,10 +208,31 @@ def _read(path):
         return ""
 
 
-def _is_mapped(path, number):
-    """Whether an id exists in the user namespace, by its map (user_namespaces(7))."""
-    lines = [list(map(int, line.split())) for line in _read(path).splitlines()]
-    return not lines or any(first <= number < first + count for first, _, count in lines)
+# Ids in a user namespace: see user_namespaces(7).
+
+
+def _kind(field):
+    return "uid" if field == "uids" else "gid"
+
+
+def _id_map(field):
+    """The ids that the namespace has, as pairs of the first and how many."""
+    lines = map(str.split, _read(f"/proc/self/{_kind(field)}_map").splitlines())
+    return [(int(first), int(count)) for first, _, count in lines]
+
+
+def _is_mapped(field, number):
+    ranges = _id_map(field)
+    return not ranges or any(first <= number < first + count for first, count in ranges)
+
+
+def _may_be_others(field, ids):
+    """Whether one of the ids is that as which all read that the namespace has no number for."""
+    overflow = _read(f"/proc/sys/kernel/overflow{_kind(field)}")
+    return overflow != "" and int(overflow) in ids and _id_map(field) not in ([], [(0, _ALL_IDS)])
+
+
+_ALL_IDS = (1 << 32) - 1
 
 
 # Dropping privileges.
@@ -231,7 +268,7 @@ def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no
             _refuse("dropping from the bounding set needs CAP_SETPCAP; or set no_new_privs")
         wish = wish._replace(bounding=prctl._EVERY)
     wish = wish._replace(securebits=now.securebits)
-    plan = make_plan(now, wish, everywhere=True)
+    plan = make_plan(now, wish, ("uids", "gids", "groups"), everywhere=True)
     failures = _prctl._run_plan(plan)
     if failures:
         _raise_failures(failures, plan)

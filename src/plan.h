@@ -19,16 +19,12 @@
 #define PLAN_SETGROUPS SYS_setgroups32
 #define PLAN_GETGROUPS SYS_getgroups32
 #define PLAN_SETRESGID SYS_setresgid32
-#define PLAN_GETRESGID SYS_getresgid32
 #define PLAN_SETRESUID SYS_setresuid32
-#define PLAN_GETRESUID SYS_getresuid32
 #else
 #define PLAN_SETGROUPS SYS_setgroups
 #define PLAN_GETGROUPS SYS_getgroups
 #define PLAN_SETRESGID SYS_setresgid
-#define PLAN_GETRESGID SYS_getresgid
 #define PLAN_SETRESUID SYS_setresuid
-#define PLAN_GETRESUID SYS_getresuid
 #endif
 
 enum step_kind { STEP_SETGROUPS, STEP_SETRESGID, STEP_SETRESUID, STEP_CAPSET, STEP_PRCTL };

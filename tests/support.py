@@ -544,6 +544,52 @@ def enter_user_namespace():
         pytest.skip(f"no user namespaces here, as in a chroot: {os.strerror(ctypes.get_errno())}")
 
 
+def in_user_namespace(function):
+    """function(outside) in a user namespace whose ids 0 to 65535 are 100000 and on outside of it.
+
+    outside(pid) is a process's status as one outside sees it, the child's own without pid. The
+    child keeps the ids that it has, which have no number inside: they read as 65534. Needs root.
+    """
+
+    def serve(asked, answer):
+        child = int(os.read(asked, 20))
+        for name in "uid_map", "gid_map":
+            with open(f"/proc/{child}/{name}", "w") as file:
+                file.write("0 100000 65536")
+        os.write(answer, b"done")
+        while pid := os.read(asked, 20):
+            os.write(answer, repr(status(int(pid))).encode())
+
+    def run():
+        (asked, ask), (answered, answer) = os.pipe(), os.pipe()
+        server = os.fork()
+        if server == 0:
+            try:
+                os.close(ask)
+                serve(asked, answer)
+            finally:
+                os._exit(0)
+        os.close(answer)
+
+        def enter():
+            enter_user_namespace()
+            os.write(ask, b"%d" % os.getpid())
+            assert os.read(answered, 4) == b"done"
+            return function(outside)
+
+        def outside(pid=None):
+            os.write(ask, b"%d" % (pid or os.getpid()))
+            return eval(os.read(answered, 65536))
+
+        try:
+            return in_child(enter)
+        finally:
+            os.close(ask)
+            os.waitpid(server, 0)
+
+    return in_child(run)
+
+
 def mapping(address):
     """The entry of /proc/self/smaps that an address is in: a dict of its fields, the line before
     them as "line".

@@ -1330,6 +1330,58 @@ def test_as_a_user_without_a_mapping_who_has_every_capability():
         assert mask(status, name) == NET_RAW
 
 
+# What a namespace has no number for reads as 65534, nobody.
+
+
+@pytest.mark.parametrize("groups", [[], [27]])
+def test_ids_that_only_look_like_those_asked_for_are_changed_all_the_same(groups, root):
+    def run(outside):
+        with prctl.Popen(["cat"], stdin=-1, user=65534, group=65534, extra_groups=[65534]) as cat:
+            return outside(cat.pid)
+
+    def with_groups():
+        os.setgroups(groups)
+        return support.in_user_namespace(run)
+
+    found = support.in_child(with_groups)
+    assert found["Uid"].split() == found["Gid"].split() == ["165534"] * 4
+    assert found["Groups"] == "165534"
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused"),
+    [
+        ({"user": 65534, "group": 65534, "extra_groups": []}, "setresgid(65534, 65534, 65534)"),
+        ({"group": 65534}, "setresgid(65534, 65534, 65534)"),
+        ({"extra_groups": [65534]}, "changing the supplementary groups needs CAP_SETGID"),
+    ],
+)
+def test_ids_that_only_look_like_those_asked_for_are_refused_without_privilege(
+    asked, refused, root
+):
+    def run(outside):
+        prctl.cap_permitted.clear()
+        return support.error_of(prctl.Popen, ["true"], **asked)
+
+    def with_a_group():
+        os.setgroups([27] if "groups" in refused else [])
+        return support.in_user_namespace(run)
+
+    number, kind, text = support.in_child(with_a_group)
+    assert (number, kind) == (errno.EPERM, PermissionError)
+    assert refused in text
+
+
+def test_ids_without_a_number_that_are_not_asked_for_stay(root):
+    def run(outside):
+        with prctl.Popen(["cat"], stdin=-1, pdeathsig=9, ambient=["net_raw"]) as cat:
+            return outside(cat.pid)
+
+    found = support.in_user_namespace(run)
+    assert found["Uid"].split() == ["0"] * 4
+    assert mask(found, "CapEff") == NET_RAW
+
+
 # Interpreters.
 
 

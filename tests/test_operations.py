@@ -867,47 +867,6 @@ def test_python_threads_that_call_it_at_once_all_succeed(root):
 # ---- User namespaces
 
 
-def in_namespace(function, uid_map, gid_map):
-    """function(outside) in a user namespace whose maps a process outside of it has written.
-
-    outside() is the child's status as that process sees it.
-    """
-
-    def serve(asked, answer):
-        child = int(os.read(asked, 20))
-        for name, text in ("uid_map", uid_map), ("gid_map", gid_map):
-            with open(f"/proc/{child}/{name}", "w") as file:
-                file.write(text)
-        os.write(answer, b"done")
-        os.read(asked, 1)
-        os.write(answer, repr(support.status(child)).encode())
-
-    def run():
-        (asked, ask), (answered, answer) = os.pipe(), os.pipe()
-        server = os.fork()
-        if server == 0:
-            try:
-                os.close(ask)
-                serve(asked, answer)
-            finally:
-                os._exit(0)
-        os.close(answer)
-
-        def enter():
-            support.enter_user_namespace()
-            os.write(ask, b"%d" % os.getpid())
-            assert os.read(answered, 4) == b"done"
-            return function(lambda: os.write(ask, b"?") and eval(os.read(answered, 65536)))
-
-        try:
-            return in_child(enter)
-        finally:
-            os.close(ask)
-            os.waitpid(server, 0)
-
-    return in_child(run)
-
-
 def enter_namespace_of_one_id():
     """As unshare -Ur does."""
     uid, gid = os.getuid(), os.getgid()
@@ -943,9 +902,6 @@ def test_a_namespace_of_one_id_refuses_before_anything_has_changed(arguments, te
     assert is_unchanged
 
 
-MAP = "0 100000 65536"
-
-
 def test_in_a_namespace_with_a_full_map_it_works(root):
     def run(outside):
         os.setgroups([])
@@ -955,7 +911,7 @@ def test_in_a_namespace_with_a_full_map_it_works(root):
         drop_privileges(USER, USER, groups=[7], keep=["net_raw"])
         return set(of_threads(*FIELDS).values()), outside()
 
-    inside, outside = in_namespace(run, MAP, MAP)
+    inside, outside = support.in_user_namespace(run)
     assert inside == {expected(groups=[7], **KEEP)}
     assert outside["Uid"].split() == [str(100000 + USER)] * 4
     assert outside["Gid"].split() == [str(100000 + USER)] * 4
@@ -971,7 +927,7 @@ def test_ids_that_only_look_like_those_wished_for_are_changed_all_the_same(root)
         drop_privileges(65534, 65534, groups=[65534])
         return os.getresuid(), before()
 
-    inside, outside = in_namespace(run, MAP, MAP)
+    inside, outside = support.in_user_namespace(run)
     assert inside == (65534,) * 3
     assert outside["Uid"].split() == ["165534"] * 4
     assert outside["Gid"].split() == ["165534"] * 4
@@ -985,6 +941,23 @@ def test_groups_that_only_look_like_those_wished_for_are_changed_all_the_same(ro
 
     def with_groups_of_the_host():
         os.setgroups([27])
-        return in_namespace(run, MAP, MAP)
+        return support.in_user_namespace(run)
 
     assert in_child(with_groups_of_the_host)["Groups"] == "165534"
+
+
+@pytest.mark.parametrize("what", ["user", "groups"])
+def test_ids_that_only_look_like_those_wished_for_are_refused_without_privilege(what, root):
+    def run(outside):
+        prctl.cap_permitted.clear()
+        if what == "user":
+            return error_of(drop_privileges, 65534, 65534, groups=[])
+        return error_of(drop_privileges, 65534, 65534, groups=[65534])
+
+    def with_groups():
+        os.setgroups([27] if what == "groups" else [])
+        return support.in_user_namespace(run)
+
+    number, kind, text = in_child(with_groups)
+    assert (number, kind) == (errno.EPERM, PermissionError)
+    assert ("setresgid" if what == "user" else "supplementary groups") in text
