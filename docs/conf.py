@@ -16,7 +16,7 @@ author = "the prctl authors"
 copyright = f"2026 {author}"
 release = version = installed_version("python-prctl")
 
-extensions = ["sphinx.ext.autodoc", "_tables"]
+extensions = ["sphinx.ext.autodoc", "_tables", "_drawings"]
 autodoc_member_order = "bysource"
 manpages_url = "https://man7.org/linux/man-pages/man{section}/{page}.{section}.html"
 html_theme = "furo"
