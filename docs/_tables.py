@@ -29,7 +29,7 @@ class Table(SphinxDirective):
         group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
         group += nodes.thead("", self.row([nodes.paragraph("", head) for head in heads]))
         group += nodes.tbody("", *map(self.row, rows))
-        return nodes.table("", group, classes=["generated", kind])
+        return nodes.table("", group, classes=["generated", *kind.split()])
 
     def row(self, cells):
         return nodes.row("", *(nodes.entry("", *self.parsed(cell)) for cell in cells))
@@ -82,7 +82,9 @@ class CapabilityTable(Table):
             constant = self.target(f"prctl.CAP_{name.upper()}", "data")
             constant += nodes.Text(f", {value}")
             rows.append([attribute, constant, text])
-        return [self.table("capabilities", ["Attribute", "Constant", "What it allows"], rows)]
+        return [
+            self.table("capabilities stacked", ["Attribute", "Constant", "What it allows"], rows)
+        ]
 
 
 class SecurebitTable(Table):
@@ -95,7 +97,7 @@ class SecurebitTable(Table):
             constant = self.target(f"prctl.SECBIT_{name.upper()}", "data")
             constant += nodes.Text(f", {number(bit)}")
             rows.append([attribute, constant, text])
-        return [self.table("securebits", ["Attribute", "Constant", "What it means"], rows)]
+        return [self.table("securebits stacked", ["Attribute", "Constant", "What it means"], rows)]
 
 
 # The option table. Its rows are written as tuples of Python by macros of their own.
@@ -158,7 +160,9 @@ class Options(Table):
             for row in option_table()
             if is_everywhere(row) == (wanted == "everywhere")
         ]
-        return [self.table("options", ["Function and option", "Linux", "Scope", "Needs"], rows)]
+        return [
+            self.table("options stacked", ["Function and option", "Linux", "Scope", "Needs"], rows)
+        ]
 
     def cells(self, row):
         shown = row.number if row.number < 1000 else hex(row.number)
