@@ -21,13 +21,11 @@ import prctl
 
 
 class Table(SphinxDirective):
-    """A table whose cells are reST, or nodes; subclasses say what is in it."""
-
-    has_content = True
+    """A table whose cells are reST, or lists of nodes; subclasses say what is in it."""
 
     def table(self, kind, heads, rows):
         group = nodes.tgroup("", *(nodes.colspec(colwidth=1) for _ in heads), cols=len(heads))
-        group += nodes.thead("", self.row([nodes.paragraph("", head) for head in heads]))
+        group += nodes.thead("", self.row(heads))
         group += nodes.tbody("", *map(self.row, rows))
         return nodes.table("", group, classes=["generated", *kind.split()])
 
@@ -35,7 +33,7 @@ class Table(SphinxDirective):
         return nodes.row("", *(nodes.entry("", *self.parsed(cell)) for cell in cells))
 
     def parsed(self, cell):
-        return self.parse_text_to_nodes(cell) if isinstance(cell, str) else [cell]
+        return self.parse_text_to_nodes(cell) if isinstance(cell, str) else cell
 
     def target(self, full_name, kind, shown=None):
         """A name of the module that can be referred to, searched for, and is in the index."""
@@ -64,40 +62,40 @@ class Constants(Table):
             if not names:
                 raise self.error(f"no constant begins with {prefix}")
             for name in names:
-                value = nodes.literal("", number(getattr(prctl, name)))
-                rows.append([self.target(f"prctl.{name}", "data"), nodes.paragraph("", "", value)])
+                value = number(getattr(prctl, name))
+                rows.append([[self.target(f"prctl.{name}", "data")], f"``{value}``"])
         return [self.table("constants", ["Constant", "Value"], rows)]
 
 
-class CapabilityTable(Table):
-    """Each capability with its attribute, its constant and what it allows."""
+class Bits(Table):
+    """A row for each bit of a mask, which has an attribute of a class and a constant."""
+
+    def rows(self, owner, prefix, bits):
+        for name, value, text in bits:
+            attribute = self.target(f"prctl.{owner}.{name}", "attribute", name)
+            constant = self.target(f"prctl.{prefix}{name.upper()}", "data")
+            constant += nodes.Text(f", {value}")
+            yield [attribute, constant], text
+
+
+class CapabilityTable(Bits):
+    """Each capability with what it allows."""
 
     def run(self):
         texts = _prctl._CAPABILITY_TEXTS
-        capabilities = [*zip(_prctl._CAPABILITY_NAMES, range(len(texts)), texts, strict=False)]
-        capabilities.append(("last_cap", "the kernel's", "The last one that the kernel has."))
-        rows = []
-        for name, value, text in capabilities:
-            attribute = self.target(f"prctl.CapabilitySet.{name}", "attribute", name)
-            constant = self.target(f"prctl.CAP_{name.upper()}", "data")
-            constant += nodes.Text(f", {value}")
-            rows.append([attribute, constant, text])
-        return [
-            self.table("capabilities stacked", ["Attribute", "Constant", "What it allows"], rows)
-        ]
+        bits = [*zip(_prctl._CAPABILITY_NAMES, range(len(texts)), texts, strict=False)]
+        bits.append(("last_cap", "the kernel's", "The last one that the kernel has."))
+        rows = self.rows("CapabilitySet", "CAP_", bits)
+        return [self.table("stacked", ["Attribute and constant", "What it allows"], rows)]
 
 
-class SecurebitTable(Table):
-    """Each securebit with its lock, their constants and what they mean."""
+class SecurebitTable(Bits):
+    """Each securebit with its lock, and what they mean."""
 
     def run(self):
-        rows = []
-        for name, bit, text in prctl._securebit_rows():
-            attribute = self.target(f"prctl.Securebits.{name}", "attribute", name)
-            constant = self.target(f"prctl.SECBIT_{name.upper()}", "data")
-            constant += nodes.Text(f", {number(bit)}")
-            rows.append([attribute, constant, text])
-        return [self.table("securebits stacked", ["Attribute", "Constant", "What it means"], rows)]
+        bits = [(name, number(bit), text) for name, bit, text in prctl._securebit_rows()]
+        rows = self.rows("Securebits", "SECBIT_", bits)
+        return [self.table("stacked", ["Attribute and constant", "What it means"], rows)]
 
 
 # The option table. Its rows are written as tuples of Python by macros of their own.
