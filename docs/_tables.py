@@ -164,6 +164,7 @@ class Options(Table):
 
     def cells(self, row):
         shown = row.number if row.number < 1000 else hex(row.number)
+        shown = shown if row.number > 0 else "answered by the library"
         needs = [row.privilege[:1].upper() + row.privilege[1:]] if row.privilege else []
         needs += sorted(set(re.findall(r"CONFIG_\w+", row.text)))
         return (
