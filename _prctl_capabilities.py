@@ -24,9 +24,8 @@ class Capabilities:
     Nothing about a process or a file changes before apply() or to_file(). The names are those of
     ALL_CAP_NAMES; what has no name on the running kernel is its decimal number.
 
-    Scope: the calling thread for current() and apply(), any process for of(), and files.
-
-    See cap_from_text(3), cap_get_proc(3), cap_get_file(3) and capabilities(7).
+    Scope: the calling thread for current() and apply(), any process for of(), and files. Since
+    Linux 2.6.26. See cap_from_text(3), cap_get_proc(3), cap_get_file(3) and capabilities(7).
     """
 
     __module__ = "prctl"
@@ -68,9 +67,9 @@ class Capabilities:
     def of(cls, pid):
         """Return the three sets of another process.
 
-        They are those of its main thread; pid may be the id of another thread as well. It needs no
-        privilege. ProcessLookupError when there is none, ValueError below 1, OverflowError for what
-        does not fit 32 bits.
+        They are those of its main thread; *pid* may be the id of another thread as well. It needs
+        no privilege. ProcessLookupError when there is none, ValueError below 1, OverflowError for
+        what does not fit 32 bits.
 
         See cap_get_pid(3).
         """
@@ -80,7 +79,7 @@ class Capabilities:
     def from_file(cls, path):
         """Return the capabilities of a file, or None if it has none.
 
-        path is a str, bytes or os.PathLike, of which symbolic links are followed, or a file
+        *path* is a str, bytes or os.PathLike, of which symbolic links are followed, or a file
         descriptor or an object with fileno(). It needs no privilege beyond reaching the file. In a
         file, effective is one bit: all of permitted and inheritable are effective, or nothing is. A
         file with empty sets is not one without: set-user-ID root, it gives no capabilities.
@@ -91,7 +90,7 @@ class Capabilities:
         and is empty for version 2. OSError with EOVERFLOW when the calling process's user namespace
         does not have that user.
 
-        Linux 2.6.24. See cap_get_file(3) and capabilities(7).
+        Since Linux 2.6.24. See cap_get_file(3) and capabilities(7).
         """
         masks = _prctl._cap_get_file(path)
         return None if masks is None else cls._from_masks(masks)
@@ -99,13 +98,13 @@ class Capabilities:
     def to_file(self, path, rootid=None):
         """Give a file these capabilities, in place of those that it had.
 
-        path is that of from_file(), but must lead to a regular file: OSError with EINVAL for a
+        *path* is that of from_file(), but must lead to a regular file: OSError with EINVAL for a
         symbolic link, which nobody follows, and any other type. A descriptor may be open for
         reading only. In a file, effective is one bit: ValueError, before anything else, unless it
         is empty or all of permitted and inheritable. Capabilities that the running kernel does not
         have are written like the others.
 
-        With a rootid, the attribute is of version 3 (Linux 4.14; libcap 2.26, else OSError with
+        With a *rootid*, the attribute is of version 3 (Linux 4.14; libcap 2.26, else OSError with
         EOPNOTSUPP): it counts only in user namespaces whose root is this user, and in those below.
         It is a user id as the calling process sees it: OverflowError for what does not fit 32 bits,
         ValueError for the last of those, 4294967295, OSError with EINVAL for one that its user
@@ -115,7 +114,7 @@ class Capabilities:
         CAP_SETFCAP is needed: PermissionError. Writing to the file, or changing its owner, removes
         its capabilities.
 
-        Linux 2.6.24. See cap_set_file(3), setcap(8) and capabilities(7).
+        Since Linux 2.6.24. See cap_set_file(3), setcap(8) and capabilities(7).
         """
         effective, permitted, inheritable = self._masks
         if effective not in (0, permitted | inheritable):
@@ -170,13 +169,12 @@ class Capabilities:
 def remove_file_caps(path):
     """Take the capabilities of a file away, as setcap -r does.
 
-    path is that of Capabilities.to_file(), with the same errors: a regular file, and no symbolic
+    *path* is that of Capabilities.to_file(), with the same errors: a regular file, and no symbolic
     link. OSError with ENODATA when the file has no capabilities. CAP_SETFCAP is needed:
     PermissionError.
 
-    Scope: any process that executes the file from then on.
-
-    Linux 2.6.24. See cap_set_file(3) and setcap(8).
+    Scope: any process that executes the file from then on. Since Linux 2.6.24. See
+    cap_set_file(3) and setcap(8).
     """
     _prctl._cap_remove_file(path)
 

@@ -38,7 +38,7 @@ def all_threads():
     RLIMIT_SIGPENDING used up) or /proc is missing. System calls that a signal interrupts for good,
     such as poll(2), are interrupted; Python's own start again.
 
-    Scope: the whole process. See capabilities(7) and nptl(7).
+    Scope: the whole process. Since Linux 2.6.31. See capabilities(7) and nptl(7).
     """
     return _AllThreads()
 
@@ -259,7 +259,7 @@ def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no
     no other has made any. At last /proc/self/task is read: RuntimeError names the threads that
     are not as they should be; the others are. After either, end the process.
 
-    Scope: the whole process. Linux 3.5. See capabilities(7) and credentials(7).
+    Scope: the whole process. Since Linux 3.5. See capabilities(7) and credentials(7).
     """
     wish = _wish(user, group, groups, prctl._mask(_sequence(keep)), ambient, no_new_privs)
     now = current_state()

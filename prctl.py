@@ -12,6 +12,11 @@ read asks the kernel, to assign tells it.
     prctl.cap_permitted.limit("net_bind_service")
     with prctl.cap_effective.raised("net_bind_service"):
         ...
+
+What the kernel refuses is the OSError of its errno; so is what the running kernel does not have
+(EINVAL). What no kernel would accept is ValueError, a wrong type TypeError, an int that the
+kernel's type cannot hold OverflowError: all before the kernel is asked. A call that fails has
+changed nothing, unless its documentation says otherwise.
 """
 
 import sys
@@ -138,8 +143,9 @@ class CapabilitySet:
     kernel does not have is in no set, is dropped without effect and cannot be raised (ValueError).
     What the kernel refuses is PermissionError, and changes nothing.
 
-    Scope: the calling thread. See capabilities(7), capget(2) and, for the ambient and the bounding
-    set, PR_CAP_AMBIENT (Linux 4.3) and PR_CAPBSET_DROP (Linux 2.6.25) in prctl(2).
+    Scope: the calling thread. Since Linux 2.6.26, cap_ambient since 4.3. See capabilities(7),
+    capget(2) and, for the ambient and the bounding set, PR_CAP_AMBIENT and PR_CAPBSET_DROP in
+    prctl(2).
     """
 
     __slots__ = ("_name", "_set")
@@ -291,7 +297,7 @@ def get_caps(*requests):
     to dicts of capability number to bool. KeyError for an unknown flag, ValueError for an unknown
     capability.
 
-    Scope: the calling thread. See capget(2).
+    Scope: the calling thread. Since Linux 2.6.26. See capget(2).
     """
     lists = {flag: [] for flag in range(3)}
     for caps, flags in requests:
@@ -309,7 +315,7 @@ def set_caps(*requests):
     KeyError and ValueError as there; PermissionError when the kernel refuses, which then has
     changed nothing.
 
-    Scope: the calling thread. See capset(2).
+    Scope: the calling thread. Since Linux 2.6.26. See capset(2).
     """
     lists = {(flag, value): [] for value in (True, False) for flag in range(3)}
     for caps, flags, value in requests:
@@ -354,7 +360,8 @@ class Securebits:
     set_keepcaps(), and for the exec_* bits with their locks (Linux 6.14). A bit whose lock is set
     cannot be changed any more, and a lock cannot be unset.
 
-    Scope: the calling thread. See capabilities(7) and PR_SET_SECUREBITS in prctl(2).
+    Scope: the calling thread. Since Linux 2.6.26, no_cap_ambient_raise since 4.3, the exec_* bits
+    since 6.14. See capabilities(7) and PR_SET_SECUREBITS in prctl(2).
     """
 
     __slots__ = ()

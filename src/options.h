@@ -55,7 +55,7 @@ OPTION(GET_PDEATHSIG, 2, get_pdeathsig, "()", NONE, by_table, TAKES(OUT), WRITES
 /* Core dumps and tracing */
 OPTION(GET_DUMPABLE, 3, get_dumpable, "()", NONE, by_table, TAKES_NOTHING, RETURNS_BOOL,
        NO_PRIVILEGE, PROCESS, "2.3.20",
-       "Return whether the process may dump core and be traced by its own user.\n\n"
+       "Return whether the process may dump core and be traced by its own user, a bool.\n\n"
        "The kernel's third state, dumpable for root only, which it sets itself after a\n"
        "change of ids or a set-uid exec (see fs.suid_dumpable), is True as well:\n"
        "setting what was got loosens it.")
@@ -80,7 +80,7 @@ OPTION(SET_UNALIGN, 6, set_unalign, "(mode, /)", ONE, by_table,
 /* Capabilities across a change of user */
 OPTION(GET_KEEPCAPS, 7, get_keepcaps, "()", NONE, by_table, TAKES_NOTHING, RETURNS_BOOL,
        NO_PRIVILEGE, THREAD, "2.2.18",
-       "Return whether the permitted capabilities outlive a change from uid 0.")
+       "Return whether the permitted capabilities outlive a change from uid 0, a bool.")
 OPTION(SET_KEEPCAPS, 8, set_keepcaps, "(flag, /)", ONE, by_table, TAKES(FLAG(flag)), NOTHING,
        NO_PRIVILEGE, EVERY_THREAD, "2.2.18",
        "Let the permitted capabilities outlive a change from uid 0 to others, or not.\n\n"
@@ -153,7 +153,8 @@ OPTION(GET_SECCOMP, 21, get_seccomp, "()", NONE, by_table, TAKES_NOTHING, RETURN
        NO_PRIVILEGE, THREAD, "2.6.23",
        "Return the seccomp mode, an int: SECCOMP_MODE_DISABLED or SECCOMP_MODE_FILTER.\n\n"
        "In strict mode the kernel kills the caller instead, and in filter mode too if the\n"
-       "filter says so. The field Seccomp of /proc/PID/status tells without that risk.")
+       "filter says so. The field Seccomp of /proc/PID/status tells without that risk.\n"
+       "OSError (EINVAL) without CONFIG_SECCOMP.")
 OPTION(SET_SECCOMP, 22, set_seccomp, "(mode, program=None)", SEVERAL, set_seccomp,
        TAKES(OBJECT(mode), OPTIONAL_OBJECT(program)), NOTHING,
        NEEDS_OR_EACCES(CAP_SYS_ADMIN, "installing a filter needs no_new_privs or CAP_SYS_ADMIN"), EVERY_THREAD, "2.6.23; filters since 3.5",
@@ -166,26 +167,27 @@ OPTION(SET_SECCOMP, 22, set_seccomp, "(mode, program=None)", SEVERAL, set_seccom
        "A filter needs set_no_new_privs() before, or CAP_SYS_ADMIN: PermissionError\n"
        "(EACCES) otherwise. ValueError for another mode, a program in strict mode, none\n"
        "in filter mode, or one of a wrong size; OSError EINVAL for instructions that the\n"
-       "kernel does not take, ENOMEM when too many filters are installed.\n"
+       "kernel does not take and without CONFIG_SECCOMP_FILTER, ENOMEM when too many\n"
+       "filters are installed.\n"
        "Threads and processes made afterwards inherit it; see also seccomp(2).")
 
 /* The bounding set */
 OPTION(CAPBSET_READ, 23, capbset_read, "(capability, /)", ONE, capbset_read, TAKES(CAPABILITY_NUMBER(capability)), RETURNS_BOOL,
        NO_PRIVILEGE, THREAD, "2.6.25",
-       "Return whether a capability is in the bounding set.\n\n"
+       "Return whether a capability is in the bounding set, a bool.\n\n"
        "*capability* is a CAP_* number. One that the running kernel does not have is\n"
        "False; ValueError outside 0 to 63.")
 OPTION(CAPBSET_DROP, 24, capbset_drop, "(capability, /)", ONE, by_table, TAKES(CAPABILITY_NUMBER(capability)), NOTHING,
        NEEDS(CAP_SETPCAP, "dropping from the bounding set needs CAP_SETPCAP"), EVERY_THREAD, "2.6.25",
        "Drop a capability from the bounding set, for good.\n\n"
-       "*capability* is a CAP_* number. Needs CAP_SETPCAP. What the thread has in its\n"
-       "other sets stays. ValueError outside 0 to 63, OSError (EINVAL) for one that the\n"
-       "running kernel does not have.")
+       "*capability* is a CAP_* number. What the thread has in its other sets stays. Needs\n"
+       "CAP_SETPCAP: PermissionError. ValueError outside 0 to 63, OSError (EINVAL) for one\n"
+       "that the running kernel does not have.")
 
 /* The timestamp counter */
 OPTION(GET_TSC, 25, get_tsc, "()", NONE, by_table, TAKES(OUT), WRITES_INT,
        NO_PRIVILEGE, THREAD, "2.6.26, on x86; on arm64 since 6.12",
-       "Return whether the timestamp counter may be read: TSC_ENABLE or TSC_SIGSEGV.\n\n"
+       "Return whether the timestamp counter may be read, an int: TSC_ENABLE or TSC_SIGSEGV.\n\n"
        "OSError (EINVAL) on other architectures.")
 OPTION(SET_TSC, 26, set_tsc, "(mode, /)", ONE, by_table, TAKES(ONE_OF2(mode, TSC_ENABLE, TSC_SIGSEGV)), NOTHING,
        NO_PRIVILEGE, EVERY_THREAD, "2.6.26, on x86; on arm64 since 6.12",
@@ -202,26 +204,28 @@ OPTION(SET_SECUREBITS, 28, set_securebits, "(bits, /)", ONE, by_table, TAKES(WOR
        NEEDS(CAP_SETPCAP, "changing securebits needs CAP_SETPCAP"), EVERY_THREAD, "2.6.26",
        "Set the securebits, all of them.\n\n"
        "*bits* is an int of SECBIT_* bits. Needs CAP_SETPCAP, except for the exec_* bits\n"
-       "and their locks (Linux 6.14). PermissionError also for a bit that the kernel does\n"
-       "not know and for one that is locked.")
+       "and their locks (Linux 6.14): PermissionError. So it is for a bit that the kernel\n"
+       "does not know and for one that is locked.")
 
 /* Timer slack */
 OPTION(SET_TIMERSLACK, 29, set_timerslack, "(nanoseconds, /)", ONE, by_table, TAKES(WORD(nanoseconds)), NOTHING,
        NO_PRIVILEGE, EVERY_THREAD, "2.6.28",
        "Set by how many nanoseconds the kernel may delay the thread's timers.\n\n"
-       "*nanoseconds* is an int that fits an unsigned long; 0 restores the thread's\n"
-       "default. Silently without effect under a real-time policy.")
+       "*nanoseconds* is an int that fits an unsigned long (OverflowError otherwise); 0\n"
+       "restores the thread's default. Silently without effect under a real-time policy.")
 OPTION(GET_TIMERSLACK, 30, get_timerslack, "()", NONE, by_table, TAKES_NOTHING, RETURNS_UNSIGNED,
        NO_PRIVILEGE, THREAD, "2.6.28",
-       "Return the timer slack of the thread in nanoseconds; 0 under a real-time policy.")
+       "Return the timer slack of the thread, an int of nanoseconds; 0 under a real-time policy.")
 
 /* Performance counters */
 OPTION(TASK_PERF_EVENTS_DISABLE, 31, task_perf_events_disable, "()", NONE, by_table, TAKES_NOTHING, NOTHING,
        NO_PRIVILEGE, THREAD, "2.6.31",
-       "Stop the performance counters that the calling thread has opened.")
+       "Stop the performance counters that the calling thread has opened.\n\n"
+       "OSError (EINVAL) without CONFIG_PERF_EVENTS.")
 OPTION(TASK_PERF_EVENTS_ENABLE, 32, task_perf_events_enable, "()", NONE, by_table, TAKES_NOTHING, NOTHING,
        NO_PRIVILEGE, THREAD, "2.6.31",
-       "Start the performance counters that the calling thread has opened.")
+       "Start the performance counters that the calling thread has opened.\n\n"
+       "OSError (EINVAL) without CONFIG_PERF_EVENTS.")
 
 /* Machine checks. A policy that the kernel refuses would reset the old one all the same: checked before. */
 FAMILY(MCE_KILL, 33)
@@ -245,10 +249,10 @@ OPERATION(SET_MM, set_mm, "(field, value)", SEVERAL, set_mm, TAKES(OBJECT(field)
           "Change one field of the kernel's map of the process's memory.\n\n"
           "*field* is SET_MM_START_CODE to SET_MM_ENV_END, and *value* an address; or\n"
           "SET_MM_AUXV, with the auxiliary vector as bytes-like; or SET_MM_EXE_FILE, with a\n"
-          "file descriptor or an object that has fileno(). Needs CAP_SYS_RESOURCE. The\n"
-          "kernel checks the fields against each other, so the order of two moves matters;\n"
-          "set_mm_map() moves all at once and needs no privilege.\n\n"
-          "ValueError for another field, OverflowError for an address that does not fit an\n"
+          "file descriptor or an object that has fileno(). The kernel checks the fields\n"
+          "against each other, so the order of two moves matters; set_mm_map() moves all at\n"
+          "once and needs no privilege.\n\n"
+          "Needs CAP_SYS_RESOURCE: PermissionError. ValueError for another field, OverflowError for an address that does not fit an\n"
           "unsigned long, OSError (EINVAL) for one that the kernel does not take.")
 OPERATION(SET_MM, set_mm_map, "(map, /)", ONE, set_mm_map, TAKES(OBJECT(map)), NOTHING,
           NEEDS(CAP_CHECKPOINT_RESTORE, "changing the executable needs CAP_CHECKPOINT_RESTORE"), PROCESS, "3.18",
@@ -282,7 +286,7 @@ OPTION(SET_CHILD_SUBREAPER, 36, set_child_subreaper, "(flag, /)", ONE, by_table,
        "inherit it; exec keeps it.")
 OPTION(GET_CHILD_SUBREAPER, 37, get_child_subreaper, "()", NONE, by_table, TAKES(OUT), WRITES_BOOL,
        NO_PRIVILEGE, PROCESS, "3.4",
-       "Return whether orphaned descendants become children of this process.")
+       "Return whether orphaned descendants become children of this process, a bool.")
 
 /* New privileges */
 OPTION(SET_NO_NEW_PRIVS, 38, set_no_new_privs, "(flag=True, /)", SEVERAL, by_table, TAKES(TRUE_FLAG(flag)), NOTHING,
@@ -292,7 +296,7 @@ OPTION(SET_NO_NEW_PRIVS, 38, set_no_new_privs, "(flag=True, /)", SEVERAL, by_tab
        "by exec.")
 OPTION(GET_NO_NEW_PRIVS, 39, get_no_new_privs, "()", NONE, by_table, TAKES_NOTHING, RETURNS_BOOL,
        NO_PRIVILEGE, THREAD, "3.5",
-       "Return whether exec can no longer give privileges to the thread.")
+       "Return whether exec can no longer give privileges to the thread, a bool.")
 
 /* Checkpointing */
 OPTION(GET_TID_ADDRESS, 40, get_tid_address, "()", NONE, by_table, TAKES(OUT), WRITES_ADDRESS,
@@ -338,7 +342,7 @@ FAMILY(CAP_AMBIENT, 47)
 OPERATION(CAP_AMBIENT, cap_ambient_is_set, "(capability, /)", ONE, by_table,
           TAKES(FIXED(PR_CAP_AMBIENT_IS_SET), CAPABILITY_NUMBER(capability)), RETURNS_BOOL,
           NO_PRIVILEGE, THREAD, "4.3",
-          "Return whether a capability is in the ambient set.\n\n"
+          "Return whether a capability is in the ambient set, a bool.\n\n"
           "*capability* is a CAP_* number. ValueError outside 0 to 63, OSError (EINVAL) for\n"
           "one that the running kernel does not have. prctl.cap_ambient is the whole set.")
 OPERATION(CAP_AMBIENT, cap_ambient_raise, "(capability, /)", ONE, by_table,
@@ -415,10 +419,11 @@ OPTION(SET_IO_FLUSHER, 57, set_io_flusher, "(flag, /)", ONE, by_table, TAKES(FLA
        NEEDS(CAP_SYS_RESOURCE, "I/O flushers need CAP_SYS_RESOURCE"), EVERY_THREAD, "5.6",
        "Let the thread's allocations never wait for the I/O that it has to carry out itself.\n\n"
        "*flag* is taken by its truth. For the daemons of file systems and block devices\n"
-       "in user space. Needs CAP_SYS_RESOURCE.")
+       "in user space. Needs CAP_SYS_RESOURCE: PermissionError.")
 OPTION(GET_IO_FLUSHER, 58, get_io_flusher, "()", NONE, by_table, TAKES_NOTHING, RETURNS_BOOL,
        NEEDS(CAP_SYS_RESOURCE, "I/O flushers need CAP_SYS_RESOURCE"), THREAD, "5.6",
-       "Return whether the thread is an I/O flusher. Needs CAP_SYS_RESOURCE.")
+       "Return whether the thread is an I/O flusher, a bool.\n\n"
+       "Needs CAP_SYS_RESOURCE: PermissionError.")
 
 /* System calls of foreign programs */
 OPTION(SET_SYSCALL_USER_DISPATCH, 59, set_syscall_user_dispatch, "(mode, offset=0, length=0, selector=None)", SEVERAL,
@@ -516,7 +521,7 @@ OPTION(SET_MEMORY_MERGE, 67, set_memory_merge, "(flag, /)", ONE, by_table, TAKES
        "CONFIG_KSM.")
 OPTION(GET_MEMORY_MERGE, 68, get_memory_merge, "()", NONE, by_table, TAKES_NOTHING, RETURNS_BOOL,
        NO_PRIVILEGE, PROCESS, "6.4",
-       "Return whether the kernel may merge pages of equal content in all the memory.\n\n"
+       "Return whether the kernel may merge pages of equal content in all the memory, a bool.\n\n"
        "OSError (EINVAL) without CONFIG_KSM.")
 
 /* RISC-V */
@@ -628,7 +633,7 @@ OPTION(SET_PTRACER, 0x59616d61, set_ptracer, "(pid, /)", ONE, set_ptracer, TAKES
        "is no such process or the kernel has no Yama.")
 OPTION(GET_PTRACER, -1, get_ptracer, "()", NONE, get_ptracer, TAKES_NOTHING, NOTHING,
        NO_PRIVILEGE, PROCESS, "3.4, with Yama",
-       "Return the pid that set_ptracer() was last given in this process.\n\n"
+       "Return the pid that set_ptracer() was last given in this process, an int.\n\n"
        "The kernel does not tell: the module remembers, and until then answers the pid of\n"
        "the parent. A forked child starts anew.")
 
