@@ -13,8 +13,11 @@ The doctests of a page share a namespace and a process, a fork of this one; so d
 README.rst with its Python. Comments, alone in a paragraph, say where that is not enough:
 
 * ``.. new process``: what follows starts anew;
-* ``.. needs root``, ``.. needs user``, ``.. needs MODULE``: this process can only be shown as root,
-  as an ordinary user, where a module can be imported. Without the first two it is shown as both.
+* ``.. needs root``, ``.. needs user``: this process can only be shown as root, or as an ordinary
+  user. Without either it is shown as both;
+* ``.. needs interpreter``: it executes Python, or imports on its way, and Python may be in a private
+  folder of root's;
+* ``.. needs pyseccomp``: as it says; MODULES has all such names.
 
 An ordinary user may be unable to read the library: what the doctests of a page import is imported
 before they run.
@@ -28,7 +31,6 @@ import inspect
 import io
 import os
 import re
-import shlex
 import subprocess
 import sys
 import textwrap
@@ -102,7 +104,7 @@ def read_page(page, text):
     at = 0
     while at < len(lines):
         line, end = lines[at], at + 1
-        directive, mark = DIRECTIVE.match(line), MARK.fullmatch(line)
+        directive, mark = DIRECTIVE.match(line), MARK.fullmatch(line.strip())
         if mark and mark[2]:
             process.needs.append(mark[2])
         elif mark:
@@ -175,12 +177,21 @@ def blocks(*kinds):
 # ---- Where it is shown
 
 
-def check_needs(process):
-    """Skip unless the process can be shown here."""
+def check_needs(process, user):
+    """Skip unless the process can be shown here, to an ordinary user or not."""
     if "root" in process.needs and not ROOT:
         pytest.skip("needs root, and the suite runs as an ordinary user")
+    if "interpreter" in process.needs and not in_child(may_execute_python, user=user):
+        pytest.skip(f"an ordinary user may not execute {sys.executable}")
     for module in MODULES.intersection(process.needs):
-        pytest.importorskip(module, exc_type=(ImportError, RuntimeError))
+        try:
+            importlib.import_module(module)
+        except (ImportError, RuntimeError) as error:  # pyseccomp without libseccomp
+            pytest.skip(f"no {module} here: {error}")
+
+
+def may_execute_python():
+    return os.access(sys.executable, os.X_OK)
 
 
 def ways():
@@ -204,7 +215,7 @@ def import_beforehand(process):
 
 def show_python(process):
     """Run the doctests of a process and its blocks of Python; what is wrong, as a text."""
-    assert prctl.Popen  # holds the launcher, which an ordinary user may be unable to reach
+    prctl.set_dumpable(True)  # as exec would after the change of user
     names = {"__name__": "__main__"}
     if process.page.startswith("prctl."):  # a docstring need not say what it belongs to
         names["prctl"] = prctl
@@ -227,20 +238,21 @@ def show_python(process):
 
 @pytest.mark.parametrize(("process", "user"), list(ways()))
 def test_python_does_what_the_page_shows(process, user):
-    check_needs(process)
+    check_needs(process, user)
     import_beforehand(process)
+    assert prctl.Popen  # holds the launcher, which an ordinary user may be unable to reach
     complaints = in_child(show_python, process, user=user)
     assert not complaints, complaints
 
 
 @pytest.mark.parametrize(("process", "block"), blocks("code-block console"))
 def test_commands_print_what_the_page_shows(process, block):
-    check_needs(process)
+    check_needs(process, "user" in process.needs)
     commands = list(read_commands(block))
     if not ROOT and any(prompt == "#" for prompt, _, _ in commands):
         pytest.skip("needs root, and the suite runs as an ordinary user")
     for _, command, expected in commands:
-        if shlex.split(command)[0] not in NOT_RUN:
+        if command.split()[0] not in NOT_RUN:
             printed = in_child(output_of, command, user="user" in process.needs)
             as_shown = CHECKER.check_output(expected.strip("\n"), printed.strip("\n"), FLAGS)
             assert as_shown, f"{command}\n{printed}"
@@ -312,7 +324,7 @@ def test_every_block_is_of_a_known_kind(page):
     "process", [process for process in PROCESSES if process.needs], ids=lambda process: process.name
 )
 def test_every_need_is_known(process):
-    assert {*process.needs} <= {"root", "user"} | MODULES
+    assert {*process.needs} <= {"root", "user", "interpreter"} | MODULES
     assert not {"root", "user"} <= {*process.needs}
 
 
