@@ -16,6 +16,8 @@ extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "groupwise"
 html_theme = "furo"
 html_title = f"prctl {release}"
+html_static_path = ["_static"]
+html_css_files = ["page.css"]
 
 
 def take_as_text(app, what, name, obj, options, lines):
