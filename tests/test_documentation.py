@@ -253,6 +253,7 @@ def test_commands_print_what_the_page_shows(process, block):
         pytest.skip("needs root, and the suite runs as an ordinary user")
     for _, command, expected in commands:
         if command.split()[0] not in NOT_RUN:
+            assert expected.strip() != "...", "any output at all would do"
             printed = in_child(output_of, command, user="user" in process.needs)
             as_shown = CHECKER.check_output(expected.strip("\n"), printed.strip("\n"), FLAGS)
             assert as_shown, f"{command}\n{printed}"
@@ -279,7 +280,7 @@ def output_of(command):
         env=os.environ | {"PATH": path},
         check=False,
     )
-    return done.stdout
+    return done.stdout.expandtabs()  # as the page is read
 
 
 @pytest.mark.parametrize(("process", "block"), blocks("literalinclude"))
