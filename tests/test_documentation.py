@@ -314,9 +314,7 @@ def strings(tree):
 KINDS = "code-block console", "code-block text"
 
 
-@pytest.mark.parametrize(
-    "page", sorted({process.page for process in PROCESSES if process.blocks})
-)
+@pytest.mark.parametrize("page", sorted({process.page for process in PROCESSES if process.blocks}))
 def test_every_block_is_of_a_known_kind(page):
     known = (*KINDS, "code-block python") if page == "README.rst" else KINDS
     unknown = [
