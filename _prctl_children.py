@@ -156,9 +156,10 @@ def launcher(
 ):
     """Return a list of str to put before a command that something else than Popen starts.
 
-    For instance::
-
-        await asyncio.create_subprocess_exec(*prctl.launcher(no_new_privs=True), "sort", "file")
+    >>> import subprocess
+    >>> command = [*prctl.launcher(no_new_privs=True), "grep", "NoNewPrivs", "/proc/self/status"]
+    >>> subprocess.check_output(command, text=True).split()
+    ['NoNewPrivs:', '1']
 
     The attributes are those of Popen, and so are the errors for them. The list is for children of
     processes with the ids and capabilities of this thread. Nothing is raised for it: a process

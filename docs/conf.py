@@ -22,6 +22,7 @@ manpages_url = "https://man7.org/linux/man-pages/man{section}/{page}.{section}.h
 html_theme = "furo"
 html_title = f"prctl {release}"
 html_static_path = ["_static"]
+html_css_files = ["page.css"]
 
 # What reads as a link in a docstring that was written for help().
 LINKS = re.compile(
