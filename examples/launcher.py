@@ -64,7 +64,7 @@ def main() -> None:
         process = start(options.command, options.user)
     except (OSError, KeyError) as error:
         sys.exit(f"{sys.argv[0]}: {error}")
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
     sys.exit(process.wait())
 
 

@@ -158,7 +158,7 @@ def run_master(listener: socket.socket, count: int) -> int:
 
 def reap(workers: dict[int, int]) -> list[str]:
     """Take the workers that have ended out of `workers`, and say how each of them ended."""
-    ended = []
+    ended: list[str] = []
     while workers:
         pid, wait_status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
