@@ -122,13 +122,13 @@ __version__: str
 
 # A name, with or without "cap_", or a number.
 _Capability: TypeAlias = str | SupportsIndex
-_Capabilities: TypeAlias = _Capability | Iterable[_Capability]
+_OneOrMore: TypeAlias = _Capability | Iterable[_Capability]
 _SetOfCapabilities: TypeAlias = AbstractSet[_Capability] | CapabilitySet
 # A name, or an id.
 _Account: TypeAlias = str | SupportsIndex
 # Taken by its truth.
 _Flag: TypeAlias = object
-# An option whose number no row of the table has takes integers, or buffers for pointers.
+# What an option's function takes, or an int, or a buffer for a pointer.
 _RawArgument: TypeAlias = str | SupportsIndex | ReadableBuffer | None
 
 # ---- Process attributes
@@ -343,9 +343,9 @@ def get_keepcaps() -> bool: ...
 class Capabilities:
     def __new__(
         cls,
-        permitted: _Capabilities = (),
-        effective: _Capabilities = (),
-        inheritable: _Capabilities = (),
+        permitted: _OneOrMore = (),
+        effective: _OneOrMore = (),
+        inheritable: _OneOrMore = (),
     ) -> Self: ...
     @property
     def effective(self) -> frozenset[str]: ...
@@ -426,9 +426,9 @@ CAP_LAST_CAP: Final[int]
 def capbset_read(capability: SupportsIndex, /) -> bool: ...
 def capbset_drop(capability: SupportsIndex, /) -> None: ...
 def get_caps(
-    *requests: tuple[_Capabilities, int | Iterable[int]],
+    *requests: tuple[_OneOrMore, int | Iterable[int]],
 ) -> dict[int, dict[int, bool]]: ...
-def set_caps(*requests: tuple[_Capabilities, int | Iterable[int], _Flag]) -> None: ...
+def set_caps(*requests: tuple[_OneOrMore, int | Iterable[int], _Flag]) -> None: ...
 
 # The ambient set, call by call
 
@@ -528,7 +528,7 @@ def set_syscall_user_dispatch(
 
 # ---- Memory
 
-# An address in auxv may be replaced by what is to be there.
+# auxv is an address; set_mm_map() also takes the vector itself.
 @type_check_only
 class _mm_map(NamedTuple):
     start_code: int
@@ -661,7 +661,7 @@ RISCV_V_VSTATE_CTRL_OFF: Final = 1
 RISCV_V_VSTATE_CTRL_ON: Final = 2
 RISCV_V_VSTATE_CTRL_INHERIT: Final = 0x10
 RISCV_V_VSTATE_CTRL_CUR_MASK: Final = 3
-RISCV_V_VSTATE_CTRL_NEXT_MASK: Final = 12
+RISCV_V_VSTATE_CTRL_NEXT_MASK: Final = 0xC
 RISCV_V_VSTATE_CTRL_MASK: Final = 0x1F
 
 def riscv_v_set_control(bits: SupportsIndex, /) -> None: ...
@@ -678,7 +678,7 @@ MTE_TAG_SHIFT: Final = 3
 MTE_TAG_MASK: Final = 0x7FFF8
 MTE_TCF_SHIFT: Final = 1
 MTE_STORE_ONLY: Final = 0x80000
-PMLEN_SHIFT: Final = 0x18
+PMLEN_SHIFT: Final = 24
 PMLEN_MASK: Final = 0x7F000000
 
 def set_tagged_addr_ctrl(bits: SupportsIndex, /) -> None: ...
@@ -750,6 +750,7 @@ def get_fp_mode() -> int: ...
 
 # ---- Children
 
+# What Popen and launcher() can give a child.
 @type_check_only
 class _Attributes(TypedDict, total=False):
     pdeathsig: SupportsIndex | None
@@ -767,6 +768,7 @@ class _Attributes(TypedDict, total=False):
     thp_disable: _Flag
     seccomp: ReadableBuffer | None
 
+# What else Popen takes: subprocess's options on Unix, without preexec_fn and those of text.
 @type_check_only
 class _SubprocessOptions(TypedDict, total=False):
     bufsize: int
@@ -847,6 +849,7 @@ class Popen(subprocess.Popen[AnyStr]):
         universal_newlines: Literal[False] | None = None,
         **options: Unpack[_PopenOptions],
     ) -> None: ...
+    # Written out here, because mypy's stubtest looks into no TypedDict of an overload.
     @overload
     def __init__(
         self: Popen[Any],
