@@ -15,7 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 SERVER = Path(__file__).resolve().with_name("webserver.py")
 PAGE = "<!doctype html><title>webd</title><p>Served without a single capability.\n"
@@ -24,10 +26,10 @@ CAP_NET_BIND_SERVICE = 1 << 10
 AS_ROOT = [] if os.geteuid() == 0 else ["sudo"]
 PATIENCE = 20  # seconds: what takes a moment here may take longer on a busy machine
 
-broken = []
+broken: list[str] = []
 
 
-def main():
+def main() -> None:
     for program in ("curl", "ps", *AS_ROOT):
         if shutil.which(program) is None:
             sys.exit(f"demo: {program} is missing")
@@ -49,28 +51,29 @@ def main():
     print("\nEvery promise was kept.")
 
 
-def free_privileged_port():
-    for port in (80, *range(1023, 511, -1)):
+def free_privileged_port() -> int:
+    ports: list[int] = [80, *range(1023, 511, -1)]
+    for port in ports:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED:
                 return port
     sys.exit("demo: no privileged port is free")
 
 
-def demonstrate(folder, port, log):
+def demonstrate(folder: str, port: int, log: IO[bytes]) -> None:
     # -I: nothing that root imports comes from the current folder, or from where a variable points.
     command = [*AS_ROOT, sys.executable, "-I", str(SERVER)]
     command += ["--port", str(port), "--directory", folder]
     heading("The server starts as root", command)
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
-    pids = ()
+    pids: tuple[str, ...] = ()
     try:
         wait_for(lambda: "listening on" in text_of(log) or server.poll() is not None)
         print(text_of(log), end="")
         if promise("it listens", "listening on" in text_of(log)):
             # sudo may have had something to say between the lines.
-            before = re.search("before the drop: (.*)", text_of(log))[1]
-            pids = re.search(r"\(master (\d+), workers (\d+) (\d+)\)", text_of(log)).groups()
+            [before] = re.findall("before the drop: (.*)", text_of(log))
+            [pids] = re.findall(r"\(master (\d+), workers (\d+) (\d+)\)", text_of(log))
             fetch_a_page(port)
             look_at_the_processes(pids, port)
             look_at_the_privileges(dict(re.findall(r"(\w+)=(\S+)", before)), pids)
@@ -83,7 +86,7 @@ def demonstrate(folder, port, log):
             server.wait(PATIENCE)
 
 
-def fetch_a_page(port):
+def fetch_a_page(port: int) -> None:
     url = f"http://127.0.0.1:{port}/index.html"
     command = ["curl", "-sS", "--max-time", "10", "--noproxy", "*", url]
     heading("A client fetches a page", command)
@@ -92,7 +95,7 @@ def fetch_a_page(port):
     promise("the page is the one in the folder", page == PAGE)
 
 
-def look_at_the_processes(pids, port):
+def look_at_the_processes(pids: tuple[str, ...], port: int) -> None:
     command = ["ps", "-ww", "-o", "pid,ppid,user,comm,args", "-p", ",".join(pids)]
     heading("Its processes", command)
     # The worker that has served nothing may still be on its way to its title.
@@ -112,7 +115,7 @@ def look_at_the_processes(pids, port):
     )
 
 
-def look_at_the_privileges(before, pids):
+def look_at_the_privileges(before: dict[str, str], pids: tuple[str, ...]) -> None:
     heading("What the processes may do, from /proc/PID/status")
     after = [status(pid) for pid in pids]
     print(f"{'':10} {'before the drop':16} {'master':16} {'worker 1':16} {'worker 2':16}")
@@ -123,7 +126,7 @@ def look_at_the_privileges(before, pids):
     nobody = pwd.getpwnam("nobody")
     promise(
         "the server began as root with CAP_NET_BIND_SERVICE",
-        before["Uid"] == "0,0,0,0" and int(before["CapEff"], 16) & CAP_NET_BIND_SERVICE,
+        before["Uid"] == "0,0,0,0" and int(before["CapEff"], 16) & CAP_NET_BIND_SERVICE != 0,
     )
     promise(
         "no uid or gid is left but nobody's",
@@ -137,7 +140,7 @@ def look_at_the_privileges(before, pids):
     promise("no_new_privs is set", all(process["NoNewPrivs"] == "1" for process in after))
 
 
-def stop(server, pids):
+def stop(server: subprocess.Popen[bytes], pids: tuple[str, ...]) -> None:
     command = [*AS_ROOT, "kill", "-TERM", pids[0]]
     heading("The end", command)
     subprocess.run(command)
@@ -146,35 +149,35 @@ def stop(server, pids):
     promise("no process is left", not any(os.path.exists(f"/proc/{pid}") for pid in pids))
 
 
-def heading(text, command=None):
+def heading(text: str, command: list[str] | None = None) -> None:
     print(f"\n== {text}")
     if command:
         print(f"$ {shlex.join(command)}", flush=True)
 
 
-def promise(text, kept):
+def promise(text: str, kept: bool) -> bool:
     print(f"  {'kept' if kept else 'BROKEN'}: {text}", flush=True)
     if not kept:
         broken.append(text)
     return kept
 
 
-def wait_for(condition):
+def wait_for(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
-def output_of(command):
+def output_of(command: list[str]) -> str:
     return subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
 
 
-def text_of(log):
+def text_of(log: IO[bytes]) -> str:
     # Not read(): the server writes where the shared file offset is.
     return os.pread(log.fileno(), 1 << 20, 0).decode()
 
 
-def status(pid):
+def status(pid: str) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines()
     fields = (line.partition(":") for line in lines)
     return {name: ",".join(values.split()) for name, _, values in fields}

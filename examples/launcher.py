@@ -24,7 +24,7 @@ with socket.create_server(("127.0.0.1", {port})) as server:
 SHOW = "grep -E '^(Uid|Cap|NoNewPrivs)' /proc/self/status"
 
 
-def start(command, user):
+def start(command: list[str], user: str) -> prctl.Popen[bytes]:
     """The whole of it: a subprocess.Popen with a few arguments more."""
     return prctl.Popen(
         command,
@@ -36,7 +36,7 @@ def start(command, user):
     )
 
 
-def demonstrate(user, port):
+def demonstrate(user: str, port: int) -> None:
     print(f"as {user}:", flush=True)
     start(["/bin/sh", "-c", SHOW], user).wait()
     # The interpreter of a virtual environment may be where only root gets: -I needs nothing there.
@@ -49,8 +49,10 @@ def demonstrate(user, port):
     subprocess.run([*orders, "/bin/sh", "-c", SHOW], check=True)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Run a command that may listen on privileged ports, as an ordinary user."
+    )
     parser.add_argument("-u", "--user", default="nobody")
     parser.add_argument("-p", "--port", type=int, default=81, help="where to listen (default: 81)")
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -62,7 +64,7 @@ def main():
         process = start(options.command, options.user)
     except (OSError, KeyError) as error:
         sys.exit(f"{sys.argv[0]}: {error}")
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
     sys.exit(process.wait())
 
 

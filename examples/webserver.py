@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from http import HTTPStatus
+from typing import Any, BinaryIO
 
 import prctl
 
@@ -29,7 +30,7 @@ CLIENT_TIMEOUT = 5  # seconds that a worker waits for the next bytes of a client
 STOP_TIMEOUT = 5  # seconds that a worker has to finish its request when the server stops
 
 
-def main():
+def main() -> int:
     logging.basicConfig(format="webd: %(message)s", level=logging.INFO)
     options = parse_arguments()
     # Looked up first: after the drop, files may be unreadable and name services out of reach.
@@ -47,7 +48,7 @@ def main():
     return run_master(listener, options.workers)
 
 
-def parse_arguments():
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="webd", description="Serve the files of a directory.")
     parser.add_argument("--address", default="127.0.0.1", help="default: this machine only")
     parser.add_argument("--port", type=int, default=80, help="default: 80; 0 takes a free one")
@@ -62,7 +63,7 @@ def parse_arguments():
     return options
 
 
-def account_to_become(name):
+def account_to_become(name: str | None) -> pwd.struct_passwd | None:
     """The account that root changes to; None for others, who can only stay who they are."""
     if os.geteuid() != 0:
         if name is not None:
@@ -78,7 +79,7 @@ def account_to_become(name):
     return account
 
 
-def listen(address, port):
+def listen(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         listener = socket.create_server((address, port), family=family, backlog=128)
@@ -94,7 +95,7 @@ def listen(address, port):
     return listener
 
 
-def give_up_privileges(account):
+def give_up_privileges(account: pwd.struct_passwd | None) -> None:
     """Become an ordinary user with no capability left, for good; exit if anything of that fails."""
     try:
         if account is not None:
@@ -105,18 +106,19 @@ def give_up_privileges(account):
         sys.exit(f"webd: cannot drop privileges: {error}")
 
 
-def status():
+def status() -> dict[str, str]:
     """The fields of /proc/self/status, with commas between the values of those that are lists."""
     with open("/proc/self/status", errors="replace") as lines:
         fields = (line.partition(":") for line in lines)
         return {name: ",".join(values.split()) for name, _, values in fields}
 
 
-def summary(fields, names=("Uid", "Gid", *CAPABILITY_SETS, "NoNewPrivs")):
+def summary(fields: dict[str, str]) -> str:
+    names = ("Uid", "Gid", *CAPABILITY_SETS, "NoNewPrivs")
     return " ".join(f"{name}={fields[name]}" for name in names)
 
 
-def run_master(listener, count):
+def run_master(listener: socket.socket, count: int) -> int:
     """Run the workers until a signal says stop, or until one of them dies; the exit status."""
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -129,7 +131,8 @@ def run_master(listener, count):
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    master, workers = os.getpid(), {}
+    master = os.getpid()
+    workers: dict[int, int] = {}  # numbers by pid
     for number in range(1, count + 1):
         pid = os.fork()
         if pid == 0:
@@ -153,9 +156,9 @@ def run_master(listener, count):
     return 1 if received == signal.SIGCHLD else 0
 
 
-def reap(workers):
+def reap(workers: dict[int, int]) -> list[str]:
     """Take the workers that have ended out of `workers`, and say how each of them ended."""
-    ended = []
+    ended: list[str] = []
     while workers:
         pid, wait_status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
@@ -166,7 +169,7 @@ def reap(workers):
     return ended
 
 
-def stop(workers):
+def stop(workers: dict[int, int]) -> None:
     """Let the workers finish what they are serving, but not for ever."""
     for pid in workers:
         os.kill(pid, signal.SIGTERM)
@@ -180,7 +183,7 @@ def stop(workers):
         os.waitpid(pid, 0)
 
 
-def run_worker(number, master, listener):
+def run_worker(number: int, master: int, listener: socket.socket) -> None:
     # Nobody stops a worker whose master is gone, so the kernel must. This comes after the change
     # of user and after fork, since either would clear it.
     prctl.set_pdeathsig(signal.SIGKILL)
@@ -202,7 +205,8 @@ def run_worker(number, master, listener):
             continue  # another worker was faster, or the client has left
         with connection:
             try:
-                Handler(connection, client, None, directory=os.curdir)
+                # None: the handler is told of a server, but never asks it for anything.
+                Handler(connection, client, None, directory=os.curdir)  # type: ignore[arg-type]
             except OSError as error:
                 logging.info("worker %d: lost %s: %s", number, client[0], error)
             except Exception:
@@ -213,8 +217,9 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     """Serves GET and HEAD, one request a connection, and shows it in the process title."""
 
     timeout = CLIENT_TIMEOUT
+    worker: int
 
-    def send_head(self):
+    def send_head(self) -> BinaryIO | None:
         # Everyone on the machine can read a title, and on a terminal: no query, which may hold
         # secrets, and no control characters, which ascii() escapes.
         path = ascii(self.path.partition("?")[0])[1:-1]
@@ -225,10 +230,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
             self.send_error(HTTPStatus.NOT_FOUND)
             return None
 
-    def list_directory(self, path):
+    def list_directory(self, path: str | os.PathLike[str]) -> None:
         self.send_error(HTTPStatus.FORBIDDEN, "No directory listing")
 
-    def log_message(self, format, *args):
+    def log_message(self, format: str, *args: Any) -> None:
         message = ascii(format % args)[1:-1]
         logging.info("worker %d: %s %s", self.worker, self.client_address[0], message)
 
