@@ -384,25 +384,25 @@ def _line(parts, coloured):
 def _entries(values):
     """Attributes, each behind its name."""
     for name, value in values.items():
-        items = ["not readable"] if value is None else _SHOWN[name](value) or ["none"]
+        text = "not readable" if value is None else _SHOWN[name](value) or "none"
         alarming = value and name == "differing_threads"
-        yield from _entry(name, items, _RED if alarming else _DIM if value is None else "")
+        yield from _entry(name, text, _RED if alarming else _DIM if value is None else "")
 
 
-def _entry(name, items, look=""):
-    for line in _filled(items, _COLUMNS - _LABEL):
+def _entry(name, text, look=""):
+    for line in _filled(text, _COLUMNS - _LABEL):
         yield (name.ljust(_LABEL), _BOLD), (line, look)
         name = ""
 
 
-def _filled(items, columns):
-    """Lines of items with commas between them; what is wider than a line is broken."""
+def _filled(text, columns):
+    """The text in lines, which end at spaces where there are some."""
     lines = [""]
-    for place, item in enumerate(items, 1):
-        text = item + "," * (place < len(items))
-        if lines[-1] and _width(f"{lines[-1]} {text}") > columns:
-            lines.append("")
-        lines[-1] += " " * bool(lines[-1]) + text
+    for word in text.split(" "):
+        if lines[-1] and _width(f"{lines[-1]} {word}") > columns:
+            lines.append(word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
     return [piece for line in lines for piece in _broken(line, columns)]
 
 
@@ -426,20 +426,16 @@ def _printable(text):
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-# How each attribute is shown: a list of items, empty if there is none.
-
-
-def _number(number):
-    return [str(number)]
+# How each attribute is shown: a text, empty if there is none.
 
 
 def _flag(value):
-    return ["yes" if value else "no"]
+    return "yes" if value else "no"
 
 
 def _text(text):
     shown = _printable(text)
-    return [shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ..."] if shown else []
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]} ..."
 
 
 _LONGEST = 240
@@ -447,64 +443,64 @@ _LONGEST = 240
 
 def _one_of(**names):
     """The name of a number, which may be one that a later kernel has added."""
-    return lambda number: [{value: name for name, value in names.items()}.get(number, str(number))]
+    return lambda number: {value: name for name, value in names.items()}.get(number, str(number))
 
 
 def _signal_shown(number):
     names = {value: name for name, value in signal.Signals.__members__.items()}
-    return [f"{number} ({names[number]})" if number in names else str(number)] if number else []
+    return f"{number} ({names[number]})" if number in names else str(number or "")
 
 
-def _named(lookup):
+def _with_name(lookup):
     def shown(number):
         try:
-            return f"{number} ({_printable(lookup(number)[0])})"
+            return f"{number}({_printable(lookup(number)[0])})"
         except KeyError:
             return str(number)
 
     return shown
 
 
-_account, _group_account = _named(pwd.getpwuid), _named(grp.getgrgid)
+_user_shown, _group_shown = _with_name(pwd.getpwuid), _with_name(grp.getgrgid)
 
 
-def _four(named):
+def _four(shown):
     """Which of the four ids is which."""
 
-    def shown(ids):
+    def text(ids):
         kinds = itertools.groupby(ids, ids.get)
-        return [f"{'/'.join(which)} {named(number)}" for number, which in kinds]
+        return ", ".join(f"{'/'.join(which)} {shown(number)}" for number, which in kinds)
 
-    return shown
+    return text
 
 
 def _capabilities_shown(names):
     missing = [name for name in sorted(prctl.ALL_CAP_NAMES) if name not in names]
     if not missing:
-        return ["all"]
-    return names if len(names) <= len(missing) else [f"all but {missing[0]}", *missing[1:]]
+        return "all"
+    return ", ".join(names) if len(names) <= len(missing) else f"all but {', '.join(missing)}"
 
 
 _SETS = ("cap_effective", "cap_permitted", "cap_inheritable", "cap_ambient", "capbset")
 _SHOWN = {
-    "pid": _number,
-    "tgid": _number,  # another number only for a thread
+    "pid": str,
+    "tgid": str,  # another number only for a thread
     "name": _text,
     "title": _text,
-    "uid": _four(_account),
-    "gid": _four(_group_account),
-    "groups": lambda gids: list(map(_group_account, gids)),
+    "uid": _four(_user_shown),
+    "gid": _four(_group_shown),
+    "groups": lambda gids: ", ".join(map(_group_shown, gids)),
     "no_new_privs": _flag,
     "seccomp": _one_of(off=0, strict=1, filter=2),
-    "seccomp_filters": _number,
+    "seccomp_filters": str,
     "dumpable": _flag,
-    "securebits": list,
+    "securebits": ", ".join,
     "pdeathsig": _signal_shown,
-    "timerslack": lambda nanoseconds: [f"{nanoseconds} ns"],
+    "timerslack": "{} ns".format,
     "child_subreaper": _flag,
     "thp_disable": _one_of(**{"no": 0, "yes": 1, "except advised": 3}),
-    "threads": _number,
-    "differing_threads": lambda threads: [f"{len(threads)}, see below"] if threads else [],
+    "threads": str,
+    "differing_threads": lambda threads: f"{len(threads)}, see below" if threads else "",
 } | dict.fromkeys(_SETS, _capabilities_shown)
 
 
@@ -532,7 +528,7 @@ def _table(sets, every_row):
         if others[mark]:
             yield from _entry(label, _capabilities_shown(others[mark]))
     if None in sets:
-        yield from _entry("?", ["not readable"], _DIM)
+        yield from _entry("?", "not readable", _DIM)
 
 
 def _how_many(names):
@@ -571,5 +567,5 @@ def _thread(group):
     """What some threads have in place of what is shown above."""
     has, members = group
     who = [f"{thread['tid']} ({_printable(thread['name'] or '?')})" for thread in members]
-    yield from _entry("threads with", who, _RED)
+    yield from _entry("threads with", ", ".join(who), _RED)
     yield from _entries(has)
