@@ -194,7 +194,11 @@ def _become(command, wanted, parent):
     raised = _to_raise(now, wanted)
     orders = _orders(now, raised, wanted, parent)
     _raise_ambient(raised)
-    os.execv(_PATH, [*orders, *command])
+    try:
+        os.execv(_PATH, [*orders, *command])
+    except OSError as error:
+        error.filename = _PATH
+        raise
 
 
 # What is asked for.

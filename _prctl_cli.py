@@ -43,11 +43,6 @@ def _fail(status, message):
     sys.exit(status)
 
 
-def _reason(error):
-    """An OSError as Unix tools put it."""
-    return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
-
-
 def _write(text):
     try:
         with open(1, "w", errors="backslashreplace", closefd=False) as output:
@@ -86,7 +81,10 @@ def _execute(arguments, parent):
     except ValueError as error:  # a capability that this kernel does not have
         parser.error(str(error))
     except OSError as error:
-        _fail(_CANNOT_EXECUTE if error.errno == errno.E2BIG else _REFUSED, _reason(error))
+        if error.errno == errno.E2BIG:
+            _fail(_CANNOT_EXECUTE, f"{command[0]}: {error.strerror}")
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(_REFUSED, place + error.strerror)
 
 
 def _exec_parser():
@@ -373,7 +371,7 @@ def _has_colours():
     return (
         os.isatty(1)
         and not os.environ.get("NO_COLOR")  # no-color.org
-        and os.environ.get("TERM", "dumb") != "dumb"
+        and os.environ.get("TERM") not in (None, "", "dumb")
     )
 
 

@@ -16,7 +16,9 @@ extensions = ["sphinx.ext.autodoc"]
 autodoc_member_order = "groupwise"
 html_theme = "furo"
 html_title = f"prctl {release}"
-man_pages = [("command", "prctl", "show what a process may do, run a command that may do less", [], 1)]
+man_pages = [
+    ("command", "prctl", "show what a process may do, run a command that may do less", [], 1)
+]
 
 
 def take_as_text(app, what, name, obj, options, lines):
