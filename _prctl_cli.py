@@ -221,7 +221,7 @@ def _show(arguments):
     options = parser.parse_args(arguments)
     pid = options.pid or os.getpid()
     try:
-        found = _attributes(pid, own=options.pid is None)
+        found = _attributes(pid)
     except ProcessLookupError:
         _fail(_FAILED, f"there is no process {pid}")
     _write(json.dumps(found, indent=2) + "\n" if options.json else _page(found, options.all))
@@ -233,18 +233,25 @@ def _pid(text):
     return _wrong(f"no process id: {text}")
 
 
-def _attributes(pid, own):
+def _attributes(pid):
     """The attributes of a process, by their names in prctl; None for what may not be read.
 
     Another process's are those that /proc tells. ProcessLookupError when there is none.
     """
     folder = f"/proc/{pid}"
-    asked = {name: _asked(name) if own else None for name in _ASKED}
-    if not own:
-        asked["timerslack"] = _converted(int, _read(f"{folder}/timerslack_ns"))
+    if pid == os.getpid():
+        asked = {name: _asked(name) for name in _ASKED}
+    else:
+        timerslack = _converted(int, _read(f"{folder}/timerslack_ns"))
+        asked = dict.fromkeys(_ASKED) | {"timerslack": timerslack}
     texts = {"name": _name(folder), "title": _converted(_title, _read(f"{folder}/cmdline"))}
-    told = _told(_status(pid))  # last: what has a status now was there all the time
-    return {"pid": pid} | texts | told | asked | _threads(pid, told)
+    tids = _thread_ids(folder)
+    told = _told(_status(pid))  # after those: what has a status now was there all the time
+    threads = {
+        "threads": _converted(len, tids),
+        "differing_threads": _converted(lambda tids: _differing(pid, tids, told), tids),
+    }
+    return {"pid": pid} | texts | told | asked | threads
 
 
 _ASKED = ("dumpable", "securebits", "pdeathsig", "timerslack", "child_subreaper", "thp_disable")
@@ -331,12 +338,15 @@ def _told(fields):
     }
 
 
-def _threads(pid, told):
-    """How many threads there are, and those that differ: each with what it has instead."""
+def _thread_ids(folder):
     try:
-        tids = sorted(map(int, os.listdir(f"/proc/{pid}/task")))
+        return sorted(map(int, os.listdir(f"{folder}/task")))
     except (PermissionError, FileNotFoundError):
-        return {"threads": None, "differing_threads": None}
+        return None
+
+
+def _differing(pid, tids, told):
+    """The threads that have something else than told: each with what it has instead."""
     differ = []
     for tid in tids:
         fields = operations._thread_status(tid, pid)
@@ -346,7 +356,7 @@ def _threads(pid, told):
         if others:
             name = _name(f"/proc/{pid}/task/{tid}")
             differ.append({"tid": tid, "name": name} | others)
-    return {"threads": len(tids), "differing_threads": differ}
+    return differ
 
 
 # The page for a person: lines of parts, each a text and how it looks.
@@ -439,9 +449,9 @@ def _text(text):
 _LONGEST = 240
 
 
-def _one_of(**names):
+def _one_of(names):
     """The name of a number, which may be one that a later kernel has added."""
-    return lambda number: {value: name for name, value in names.items()}.get(number, str(number))
+    return lambda number: names.get(number, str(number))
 
 
 def _signal_shown(number):
@@ -489,14 +499,14 @@ _SHOWN = {
     "gid": _four(_group_shown),
     "groups": lambda gids: ", ".join(map(_group_shown, gids)),
     "no_new_privs": _flag,
-    "seccomp": _one_of(off=0, strict=1, filter=2),
+    "seccomp": _one_of({0: "off", 1: "strict", 2: "filter"}),
     "seccomp_filters": str,
     "dumpable": _flag,
     "securebits": ", ".join,
     "pdeathsig": _signal_shown,
     "timerslack": "{} ns".format,
     "child_subreaper": _flag,
-    "thp_disable": _one_of(**{"no": 0, "yes": 1, "except advised": 3}),
+    "thp_disable": _one_of({0: "no", 1: "yes", 3: "except advised"}),
     "threads": str,
     "differing_threads": lambda threads: f"{len(threads)}, see below" if threads else "",
 } | dict.fromkeys(_SETS, _capabilities_shown)

@@ -167,6 +167,12 @@ def test_without_a_pid_it_shows_itself_as_a_process_of_its_starter():
     assert found["title"] == f"{sys.executable} -m prctl --json"
 
 
+def test_a_pid_that_is_its_own_is_no_other_process():
+    line = ["sh", "-c", 'exec "$0" -m prctl --json $$', sys.executable]
+    found = json.loads(support.run(*line, env=support.fresh_environment()))
+    assert found["dumpable"] is True
+
+
 def test_what_no_proc_tells_of_another_process_is_shown_as_such(user):
     with sleeper() as process:
         found = shown(process.pid, user=user)
@@ -376,7 +382,8 @@ def many_groups():
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all",), ("--help",), ("exec", "--help")])
-def test_no_line_is_wider_than_80_columns(arguments, user):
+def test_no_line_is_wider_than_80_columns(arguments, user, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     prepare = many_groups if not user else lambda: None
     for line in output(in_process(*arguments, prepare=prepare, user=user)).splitlines():
         assert width(line) <= 80
