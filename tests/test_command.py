@@ -211,7 +211,7 @@ def hide_processes(hidepid):
     recursive_private = 0x44000
     if (
         libc.unshare(0x20000) != 0  # CLONE_NEWNS
-        or libc.mount(b"none", b"/", None, recursive_private, None) != 0
+        or libc.mount(b"none", b"/proc", None, recursive_private, None) != 0
         or libc.mount(b"proc", b"/proc", b"proc", 0, f"hidepid={hidepid}".encode()) != 0
     ):
         pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
@@ -770,22 +770,15 @@ def test_it_is_there_after_a_starter_that_has_closed_everything(tmp_path):
 # The parent.
 
 
-def is_running(pid):
-    try:
-        return support.status(pid)["State"][0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def test_the_signal_comes_when_the_shell_that_started_it_ends():
     script = '"$0" -m prctl exec --pdeathsig TERM -- sh -c "echo \\$\\$; exec sleep 1000"; true'
     line = ["sh", "-c", script, sys.executable]
     with sleeper(line, env=support.fresh_environment()) as shell:
         pid = int(shell.stdout.readline())
-        assert is_running(pid)
+        assert support.is_running(pid)
         shell.kill()
         shell.wait()
-        assert support.in_time(lambda: not is_running(pid))
+        assert support.in_time(lambda: not support.is_running(pid))
 
 
 def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
