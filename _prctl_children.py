@@ -183,7 +183,23 @@ def launcher(
     lost = _to_raise(now, wanted)
     operations._refuse_if(lost, "exec as another than uid 0 takes away what is not ambient:")
     os.stat(_PATH)
-    return [_PATH, *map(_order, _plan(now, 0, wanted, parent)), "--"]
+    return _orders(now, 0, wanted, parent)
+
+
+def _become(command, wanted, parent):
+    """Execute a command in place of this process, which then has what is wanted.
+
+    The errors are those of launcher(), before anything has changed, and of executing the launcher.
+    """
+    now = operations.current_state()
+    raised = _to_raise(now, wanted)
+    orders = _orders(now, raised, wanted, parent)
+    _raise_ambient(raised)
+    try:
+        os.execv(_PATH, [*orders, *command])
+    except OSError as error:
+        error.filename = _PATH
+        raise
 
 
 # What is asked for.
@@ -363,6 +379,11 @@ def _plan(now, raised, wanted, parent):
 
 # The launcher and its arguments.
 
+
+def _orders(now, raised, wanted, parent):
+    return [_PATH, *map(_order, _plan(now, raised, wanted, parent)), "--"]
+
+
 _PATH = os.path.join(os.path.dirname(os.path.abspath(_prctl.__file__)), "_prctl_launcher")
 
 _held = None  # a descriptor of its file, and which file that is
@@ -485,9 +506,7 @@ def _in_new_thread(start, raised, lowered, stay):
 def _thread(box, errors, done, raised, lowered, stay):
     pid = None
     try:
-        if raised:
-            _prctl._cap_change(_INHERITABLE, raised, 0)
-            _prctl._cap_change(_AMBIENT, raised, 0)
+        _raise_ambient(raised)
         pid = box.pop()()  # no reference to the Popen remains here
     except BaseException as error:
         errors.append(error)
@@ -500,6 +519,12 @@ def _thread(box, errors, done, raised, lowered, stay):
     if pid is not None and stay:
         with contextlib.suppress(ChildProcessError):  # reaped already
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def _raise_ambient(mask):
+    if mask:
+        _prctl._cap_change(_INHERITABLE, mask, 0)
+        _prctl._cap_change(_AMBIENT, mask, 0)
 
 
 _INHERITABLE, _AMBIENT = prctl.cap_inheritable._set, prctl.cap_ambient._set

@@ -404,17 +404,24 @@ def _verify(wish):
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 
 
-def _thread_status(tid):
-    """The fields of /proc/self/task/TID/status; None for what runs no code of the process's."""
+def _thread_status(tid, pid="self"):
+    """The fields of a thread's status; None for what runs no code of the process's."""
+    folder = f"/proc/{pid}/task/{tid}"
     try:
-        with open(f"/proc/self/task/{tid}/stat", "rb") as file:
+        with open(f"{folder}/stat", "rb") as file:
             state, *fields = file.read().rpartition(b")")[2].split()
-        with open(f"/proc/self/task/{tid}/status", errors="surrogateescape") as file:
-            lines = [line.partition(":") for line in file]
+        found = status_fields(folder)
     except (FileNotFoundError, ProcessLookupError):
         return None  # it has ended
     if state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER):
         return None
+    return found
+
+
+def status_fields(folder):
+    """What the status in a folder of /proc says, by field."""
+    with open(f"{folder}/status", errors="surrogateescape") as file:
+        lines = [line.partition(":") for line in file]
     return {name: " ".join(value.split()) for name, _, value in lines}
 
 

@@ -427,3 +427,6 @@ class _Module(type(sys)):
 
 
 sys.modules[__name__].__class__ = _Module
+
+if __name__ == "__main__":
+    __import__("_prctl_cli").main(sys.argv[1:])

@@ -21,6 +21,9 @@ autodoc_member_order = "bysource"
 manpages_url = "https://man7.org/linux/man-pages/man{section}/{page}.{section}.html"
 html_theme = "furo"
 html_title = f"prctl {release}"
+man_pages = [
+    ("command", "prctl", "show what a process may do, run a command that may do less", [], 1)
+]
 html_static_path = ["_static"]
 html_css_files = ["page.css"]
 

@@ -150,6 +150,14 @@ def status(pid="self", tid=None):
         return {key: value.strip() for key, _, value in (line.partition(":") for line in file)}
 
 
+def is_running(pid):
+    """Whether a process is there and not a zombie."""
+    try:
+        return status(pid)["State"][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def capability_mask(field):
     """The mask of CapInh, CapPrm, CapEff, CapBnd or CapAmb of the calling thread, from /proc."""
     with open("/proc/thread-self/status") as file:

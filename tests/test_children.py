@@ -388,17 +388,9 @@ def test_a_thread_that_has_dropped_gives_its_children_no_more(pdeathsig, root):
 # Other threads and the end of the parent.
 
 
-def is_running(pid):
-    """Whether a process is there and not a zombie."""
-    try:
-        return support.status(pid)["State"][0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
 def ends_within(pid, seconds=10):
     deadline = time.monotonic() + seconds
-    while is_running(pid):
+    while support.is_running(pid):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.005)
@@ -432,7 +424,7 @@ def test_a_child_lives_as_long_as_the_process_not_the_thread(in_thread_too, how,
             finally:
                 os._exit(1)
         sleeping = int(os.read(reader, 20))
-        assert is_running(sleeping)
+        assert support.is_running(sleeping)
         os.kill(pid, how)
         os.waitpid(pid, 0)
         assert ends_within(sleeping)
