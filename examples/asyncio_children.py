@@ -20,17 +20,21 @@ GRACE = 2  # seconds that a command has to end when it is told to
 
 async def run(command: str, data: bytes) -> tuple[int | None, bytes]:
     """The exit status of a shell command and what it prints; it ends with the task, or before."""
-    process = await asyncio.create_subprocess_exec(
-        # Made for this process, for its children only: not once for all, at import.
+    start = asyncio.create_subprocess_exec(
+        # Made by this process, for its own children: not once for all, at import.
         *prctl.launcher(pdeathsig=signal.SIGKILL),
         *("/bin/sh", "-c", command),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         process_group=0,
     )
+    starting = asyncio.create_task(start)
     try:
+        # Shielded: to cancel a start can leave what the command has started, and wait for ever.
+        process = await asyncio.shield(starting)
         output, _ = await process.communicate(data)
     finally:
+        process = await starting
         if process.returncode is None:
             await end(process)  # asyncio ends the waiting only, and lets the command go on
     return process.returncode, output

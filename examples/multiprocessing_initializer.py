@@ -39,9 +39,10 @@ def end_with_master() -> None:
 
     if os.getppid() == master.pid:  # fork, spawn
         # The signal comes when the *thread* ends that has started this process, and a Pool's
-        # threads do: SIGKILL here would end workers that hold a lock, and join() would hang.
-        signal.signal(signal.SIGHUP, end_if_orphaned)
-        prctl.set_pdeathsig(signal.SIGHUP)
+        # threads do: SIGKILL here would end workers that hold a lock, and join() would hang. A
+        # worker that ends has no handler any more, hence a signal that does nothing by itself.
+        signal.signal(signal.SIGURG, end_if_orphaned)
+        prctl.set_pdeathsig(signal.SIGURG)
         end_if_orphaned()  # before that line, its end would not have been told
     else:
         # forkserver: the parent is the server, which lives as long as its children. But there is
