@@ -40,10 +40,10 @@ def main() -> int:
             stopping = True
             told.clear()  # whoever repeats it is impatient
         if stopping:
-            told &= children()
-            for pid in children() - told:
+            there = children()
+            for pid in there - told:
                 os.kill(pid, signal.SIGTERM)
-                told.add(pid)
+            told = there
     code = statuses[first]
     return code if code >= 0 else 128 - code  # as a shell has it
 

@@ -28,10 +28,13 @@ TIME_LIMIT = 30  # seconds that a client may take, to say something or to take t
 def main() -> None:
     parser = argparse.ArgumentParser(description="Send lines back in capitals.")
     parser.add_argument("path", type=Path, help="where the socket shall be")
-    parser.add_argument("--workers", type=int, default=2, help="default: 2")
+    numbers = range(1, 65)
+    parser.add_argument("--workers", type=int, default=2, choices=numbers, metavar="NUMBER")
     options = parser.parse_args()
     try:
         listener, _lock = listen(options.path)
+    except BlockingIOError:
+        sys.exit(f"workers: {options.path} has workers already")
     except OSError as error:
         sys.exit(f"workers: cannot listen at {options.path}: {error.strerror or error}")
     prctl.set_name("app-master")

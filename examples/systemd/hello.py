@@ -43,7 +43,7 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 class Hello(http.server.BaseHTTPRequestHandler):
-    timeout = 5
+    timeout = 5  # seconds that a client may take to ask
 
     def do_GET(self) -> None:
         self.send_response(http.HTTPStatus.OK)
