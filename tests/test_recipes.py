@@ -111,9 +111,15 @@ class Run:
 
     def called(self, title):
         """The one process that has a title; it may have to be waited for."""
-        eventually(lambda: title in self.titles().values(), lambda: f"{self.titles()} {self.says}")
-        (pid,) = (pid for pid, found in self.titles().items() if found == title)
-        return pid
+        pids = []
+
+        def there():
+            # For a moment, a child that has just been forked has the title of its parent.
+            pids[:] = (pid for pid, found in self.titles().items() if found == title)
+            return len(pids) == 1
+
+        eventually(there, lambda: f"{self.titles()} {self.says}")
+        return pids[0]
 
     def wait(self):
         return self.process.wait(60)
