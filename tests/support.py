@@ -760,3 +760,14 @@ def needs_launcher_without_libc():
     path = pathlib.Path(prctl._prctl.__file__).with_name("_prctl_launcher")
     if b"/ld-" in path.read_bytes() or b"/ld.so" in path.read_bytes():
         pytest.skip(f"on {machine()} the launcher is linked with libc")
+
+
+def free_privileged_port():
+    for port in range(1023, 511, -1):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    return pytest.fail("no privileged port is free")

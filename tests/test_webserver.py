@@ -25,7 +25,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support import ROOT, USER, become_user, cmdline, status
+from support import ROOT, USER, become_user, cmdline, free_privileged_port, status
 
 import prctl
 
@@ -222,17 +222,6 @@ def eventually(condition):
 
 def read_all(client):
     return b"".join(iter(lambda: client.recv(1 << 16), b""))
-
-
-def free_privileged_port():
-    for port in range(1023, 511, -1):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    return pytest.fail("no privileged port is free")
 
 
 # ---- What it serves
