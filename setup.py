@@ -79,7 +79,7 @@ setup(
             ],
             define_macros=macros,
             libraries=[libcap],
-            # The C files share functions with each other, not with the rest of the process; so does libcap.a.
+            # The C files share functions with each other, libcap.a's too, not with the process.
             extra_compile_args=["-fvisibility=hidden"],
             extra_link_args=["-Wl,--exclude-libs,ALL"],
             py_limited_api=stable_abi,

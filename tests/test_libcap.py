@@ -788,7 +788,7 @@ USES = {
         ("/no such file", FileNotFoundError, "No such file or directory: '/no such file'"),
         (b"/no such file", FileNotFoundError, "No such file or directory: b'/no such file'"),
         ("/etc/passwd/x", NotADirectoryError, "Not a directory: '/etc/passwd/x'"),
-        ("x" * 5000, OSError, "File name too long"),
+        ("x" * 5000, OSError, os.strerror(errno.ENAMETOOLONG)),
         ("", FileNotFoundError, "No such file or directory: ''"),
         (10**6, OSError, "Bad file descriptor: 1000000"),
         (-1, ValueError, "file descriptor"),
