@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 import traceback
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -468,6 +469,27 @@ def compile_c(source, output, *flags):
     file = Path(output).with_suffix(".c")
     file.write_text(source)
     run(compiler, *words[1:], str(file), "-o", str(output), *flags)
+
+
+def compile_extension(folder, *flags):
+    """Compile _prctl, from the sources beside the tests, into a folder and return its path."""
+    setup = (SOURCES / "setup.py").read_text()
+    sources = re.search(r'"_prctl",\s*sources=\[(.*?)\]', setup, re.DOTALL)[1]
+    path = Path(folder, f"_prctl{EXTENSION_SUFFIXES[0]}")
+    flags = [*(str(SOURCES / source) for source in re.findall(r'"([^"]+\.c)"', sources)), *flags]
+    flags += [python_headers(), "-shared", "-fPIC", "-fvisibility=hidden"]
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        flags += ["-DPy_LIMITED_API=0x030B0000"]
+    for variable in ("CPPFLAGS", "LDFLAGS"):
+        flags += shlex.split(os.environ.get(variable, ""))
+    flags += [f"-l{os.environ.get('PRCTL_LIBCAP', 'cap')}"]
+    try:
+        compile_c("typedef int nothing;", path, *flags)
+    except AssertionError as error:
+        if "libcap's headers are missing" in str(error):
+            pytest.skip("libcap's headers are not installed")
+        raise
+    return path
 
 
 def python_headers():
