@@ -108,7 +108,9 @@ make_blocking_every_signal(void)
 int
 make_on_the_smallest_stack(void)
 {
-    return make(0, 0, (size_t)sysconf(_SC_THREAD_STACK_MIN));
+    size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN), frame = getauxval(51); /* AT_MINSIGSTKSZ */
+
+    return make(0, 0, least > frame ? least : frame + 4096); /* musl's least has no room for any signal */
 }
 
 /* With an alternate stack as small as that of a thread of Rust's: what the kernel demands, or 8 KiB. */

@@ -48,6 +48,7 @@ _SYSCALLS = {
     "perf_event_open": (298, 336, 241, 331),
     "timer_create": (222, 259, 107, 254),
     "brk": (12, 45, 214, 45),
+    "sched_setscheduler": (144, 156, 119, 156),
 }
 
 
@@ -621,7 +622,7 @@ _SYSCALLS |= {
     "io_uring_setup": (425, 425, 425, 425),
 }
 
-LIBC_SIGNAL = 33 if platform.libc_ver()[0] == "glibc" else 34  # kept for setuid() by glibc, by musl
+LIBC_SIGNAL = 33  # what glibc keeps for setuid(), and musl for pthread_cancel()
 ENDS_THE_THREAD, SIGSYS_INSTEAD = 0, 0x00030000  # SECCOMP_RET_KILL_THREAD, SECCOMP_RET_TRAP
 
 
