@@ -13,6 +13,9 @@ from setuptools.errors import LinkError
 project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text())["project"]
 macros = [("PRCTL_VERSION", f'"{project["version"]}"')]
 
+# ":libcap.a" links libcap statically, for wheels that need no package of the system.
+libcap = os.environ.get("PRCTL_LIBCAP", "cap")
+
 # A free-threaded interpreter cannot load the stable ABI: it gets a build of its own.
 stable_abi = not sysconfig.get_config_var("Py_GIL_DISABLED")
 if stable_abi:
@@ -75,9 +78,10 @@ setup(
                 "src/capset.h",
             ],
             define_macros=macros,
-            libraries=["cap"],
-            # The C files share functions with each other, not with the rest of the process.
+            libraries=[libcap],
+            # The C files share functions with each other, libcap.a's too, not with the process.
             extra_compile_args=["-fvisibility=hidden"],
+            extra_link_args=["-Wl,--exclude-libs,ALL"],
             py_limited_api=stable_abi,
         ),
         Program(

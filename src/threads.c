@@ -2,9 +2,9 @@
  * Running a function in every thread of the process.
  *
  * Capabilities, securebits, no_new_privs and the like belong to a thread, and the kernel has no call that changes those of
- * another one. So each thread is sent a signal, and does it itself in the handler: as libc does for setuid(), with the same
- * signal, which is kept for that very purpose and cannot be blocked through libc. The handler that was there before is put
- * back afterwards and gets, meanwhile, whatever is not ours.
+ * another one. So each thread is sent a signal, and does it itself in the handler: as libc does for setuid(), with a signal
+ * that libc keeps to itself and that cannot be blocked through it. The handler that was there before is put back afterwards
+ * and gets, meanwhile, whatever is not ours.
  *
  * While other threads stand in the handler they may hold any lock of libc's: from the first signal to the last answer the
  * sender makes system calls only, and allocates nothing.
@@ -24,11 +24,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifdef __GLIBC__
+/* glibc's for setuid(), musl's for pthread_cancel(). Not 34, musl's own for setuid(): it sets the handler anew for each call
+ * and takes it away afterwards, so that the two would lose each other's signals. */
 #define THREAD_SIGNAL 33
-#else
-#define THREAD_SIGNAL 34 /* musl cancels threads with 33 */
-#endif
 
 /*
  * The kernel's own sigaction(2), since libc's refuses the signal
@@ -177,24 +175,31 @@ handle(int number, siginfo_t *info, void *context)
     errno = error;
 }
 
-/* What the handler's own instructions may bring about, a filter's SIGSYS above all: it would kill if it were blocked. */
-static const int synchronous[] = {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS};
+static const int not_blocked[] = {
+    /* What the handler's own instructions may bring about, a filter's SIGSYS above all: it would kill if it were blocked. */
+    SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV, SIGSYS,
+#ifndef __GLIBC__
+    34, /* a thread in musl's setuid() has all signals blocked until every other has taken this one */
+#endif
+};
 
 static int
 install_handler(void)
 {
     struct kernel_action action = {.handler = (uintptr_t)handle, .flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK};
     struct kernel_action old;
-    unsigned long mask = ~0UL;
+    unsigned long mask[sizeof action.mask / sizeof(unsigned long)]; /* as the kernel's is made */
 
 #ifdef KERNEL_SA_RESTORER
     action.flags |= KERNEL_SA_RESTORER;
     action.restorer = prctl_restorer;
 #endif
-    memset(action.mask, 0xff, sizeof action.mask);
-    for (size_t i = 0; i < COUNT(synchronous); i++)
-        mask &= ~(1UL << (synchronous[i] - 1));
-    memcpy(action.mask, &mask, sizeof mask); /* the kernel's mask is made of unsigned longs */
+    memset(mask, 0xff, sizeof mask);
+    for (size_t i = 0; i < COUNT(not_blocked); i++) {
+        size_t bit = (size_t)not_blocked[i] - 1, width = 8 * sizeof mask[0];
+        mask[bit / width] &= ~(1UL << bit % width);
+    }
+    memcpy(action.mask, mask, sizeof mask);
     if (signal_action(NULL, &old) < 0)
         return -1;
     if (old.handler != (uintptr_t)handle)

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -107,16 +108,18 @@ make_blocking_every_signal(void)
 int
 make_on_the_smallest_stack(void)
 {
-    return make(0, 0, (size_t)sysconf(_SC_THREAD_STACK_MIN));
+    size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN), frame = getauxval(51); /* AT_MINSIGSTKSZ */
+
+    return make(0, 0, least > frame ? least : frame + 4096); /* musl's least has no room for any signal */
 }
 
-/* With an alternate stack as small as that of a thread of Rust's: what sigaltstack(2) demands, or 8 KiB. */
+/* With an alternate stack as small as that of a thread of Rust's: what the kernel demands, or 8 KiB. */
 int
 make_with_alternate_stack(void)
 {
-    long least = sysconf(_SC_MINSIGSTKSZ);
+    size_t least = getauxval(51); /* AT_MINSIGSTKSZ, or 0 where the kernel does not say */
 
-    return make(0, least > 8192 ? (size_t)least : 8192, 0);
+    return make(0, least > 8192 ? least : 8192, 0);
 }
 
 static int

@@ -28,6 +28,7 @@ import tempfile
 import threading
 import time
 import traceback
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,8 @@ _SYSCALLS = {
     "seccomp": (317, 354, 277, 348),
     "perf_event_open": (298, 336, 241, 331),
     "timer_create": (222, 259, 107, 254),
+    "brk": (12, 45, 214, 45),
+    "sched_setscheduler": (144, 156, 119, 156),
 }
 
 
@@ -477,6 +480,27 @@ def compile_c(source, output, *flags):
     run(compiler, *words[1:], str(file), "-o", str(output), *flags)
 
 
+def compile_extension(folder, *flags):
+    """Compile _prctl, from the sources beside the tests, into a folder and return its path."""
+    setup = (SOURCES / "setup.py").read_text()
+    sources = re.search(r'"_prctl",\s*sources=\[(.*?)\]', setup, re.DOTALL)[1]
+    path = Path(folder, f"_prctl{EXTENSION_SUFFIXES[0]}")
+    flags = [*(str(SOURCES / source) for source in re.findall(r'"([^"]+\.c)"', sources)), *flags]
+    flags += [python_headers(), "-shared", "-fPIC", "-fvisibility=hidden"]
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):
+        flags += ["-DPy_LIMITED_API=0x030B0000"]
+    for variable in ("CPPFLAGS", "LDFLAGS"):
+        flags += shlex.split(os.environ.get(variable, ""))
+    flags += [f"-l{os.environ.get('PRCTL_LIBCAP', 'cap')}"]
+    try:
+        compile_c("typedef int nothing;", path, *flags)
+    except AssertionError as error:
+        if "libcap's headers are missing" in str(error):
+            pytest.skip("libcap's headers are not installed")
+        raise
+    return path
+
+
 def python_headers():
     """The compiler's flag for Python.h; skip where it is not installed."""
     folder = sysconfig.get_path("include")
@@ -652,7 +676,7 @@ _SYSCALLS |= {
     "io_uring_setup": (425, 425, 425, 425),
 }
 
-LIBC_SIGNAL = 33 if platform.libc_ver()[0] == "glibc" else 34  # kept for setuid() by glibc, by musl
+LIBC_SIGNAL = 33  # what glibc keeps for setuid(), and musl for pthread_cancel()
 ENDS_THE_THREAD, SIGSYS_INSTEAD = 0, 0x00030000  # SECCOMP_RET_KILL_THREAD, SECCOMP_RET_TRAP
 
 

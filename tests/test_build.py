@@ -1,9 +1,11 @@
 """What a build needs, what it says when that is missing, and what it makes."""
 
+import importlib.metadata
 import re
 import shutil
 import subprocess
 import sysconfig
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ import support
 import _prctl
 
 LIBRARY = Path(_prctl.__file__)
+INSTALLED = importlib.metadata.distribution("python-prctl")
+FOR_ANY_MACHINE = re.search(r"-(many|musl)linux_", INSTALLED.read_text("WHEEL"))
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 PACKAGES = ["libcap-dev (Debian", "libcap-devel (Fedora", "libcap-dev (Alpine"]
 
@@ -81,7 +85,31 @@ def test_every_file_names_the_packages_that_bring_the_headers(source, compile_wi
     assert [package for package in PACKAGES if package not in error] == []
 
 
+# ---- What the sdist has
+
+
+def test_the_sdist_has_every_file_of_the_repository(tmp_path):
+    if not (support.SOURCES / ".git").exists():
+        pytest.skip("the tests are not in a git repository")
+    git = [support.tool("git"), "-c", "safe.directory=*", "-C", str(support.SOURCES)]
+    tracked = support.run(*git, "ls-files", "-z").split("\0")[:-1]
+    for name in tracked:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(support.SOURCES / name, tmp_path / name)
+    build = "from setuptools import build_meta; build_meta.build_sdist('.')"
+    support.run_python(build, cwd=tmp_path)
+    [sdist] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    assert [name for name in tracked if name not in packed] == []
+
+
 # ---- What is installed
+
+
+def test_the_licences_are_installed_with_it():
+    texts = [path.name for path in INSTALLED.files if "licenses" in path.parts]
+    assert sorted(texts) == ["COPYING", "libcap.txt"]
 
 
 def readelf(*options):
@@ -96,6 +124,13 @@ def test_the_extension_is_built_for_the_stable_abi():
 def test_the_extension_needs_no_libraries_but_libc_and_libcap():
     needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic"))
     assert [name for name in needed if not re.match(r"lib(cap|c|pthread)\.|ld-", name)] == []
+
+
+@pytest.mark.skipif(not FOR_ANY_MACHINE, reason="this wheel was made for this machine only")
+def test_a_wheel_for_any_machine_brings_libcap_and_names_no_folder():
+    said = readelf("--dynamic")
+    assert "libcap" not in said
+    assert "PATH" not in said
 
 
 def dynamic_symbols():

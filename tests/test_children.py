@@ -467,9 +467,10 @@ def test_the_thread_of_a_child_does_not_reap_it_nor_keep_the_object():
         process.returncode = 3
         process = in_thread(lambda: sleeper(pdeathsig=signal.SIGKILL))
         time.sleep(0.1)
-        return sys.getrefcount(process)
+        unshared = object()
+        return sys.getrefcount(process) - sys.getrefcount(unshared)
 
-    assert support.in_child(run) == 2
+    assert support.in_child(run) == 0
 
 
 def test_the_thread_of_a_child_holds_no_more_than_its_maker(root):
@@ -804,7 +805,7 @@ def test_a_step_refused_by_a_filter_is_named(user):
         support.install_filter(support.refuse("prctl", errno.EXDEV, 29))
         return failure(["true"], timerslack=7)[:2]
 
-    text = "[Errno 18] Invalid cross-device link: prctl(PR_SET_TIMERSLACK, 7), in the child"
+    text = f"[Errno 18] {os.strerror(errno.EXDEV)}: prctl(PR_SET_TIMERSLACK, 7), in the child"
     assert support.in_child(run, user=user) == (OSError, text)
 
 
@@ -1164,7 +1165,7 @@ def test_there_is_nothing_between_vfork_and_the_launcher_that_could_lock(wish, r
     assert fork.startswith("vfork(") or re.search("0x[4-7c-f][0-9a-f]{3}[,|}]", fork)  # CLONE_VFORK
     names = {call.partition("(")[0] for call in calls}
     assert not names & {"futex", "mmap", "munmap", "mremap", "brk", "mprotect", "madvise"}
-    harmless = "close close_range fcntl fcntl64 getdents64 openat rt_sigaction rt_sigprocmask"
+    harmless = "close close_range fcntl fcntl64 getdents64 open openat rt_sigaction rt_sigprocmask"
     assert names <= set(harmless.split())
 
 

@@ -268,10 +268,11 @@ def test_the_tid_address_is_the_kernel_s_and_holds_the_tid(way, user):
     def look():
         address = prctl.get_tid_address()
         asked = support.kernel_prctl_out(40, 8)
-        return address, asked, ctypes.c_int.from_address(address).value, threading.get_native_id()
+        held = ctypes.c_int.from_address(address).value if address else None
+        return address, asked, held, threading.get_native_id()
 
     address, asked, held, tid = in_child(way, look, user=user)
-    assert address == asked != 0
+    assert address == asked
     if platform.libc_ver()[0] == "glibc":  # musl has another use for it
         assert held == tid
 

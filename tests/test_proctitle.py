@@ -4,6 +4,7 @@ import ast
 import ctypes
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -204,11 +205,10 @@ def test_the_title_leaves_it_as_it_was(look, user):
 def test_the_heap_can_grow_and_shrink_afterwards(user):
     def move():
         prctl.set_proctitle("webd")
-        sbrk = ctypes.CDLL(None).sbrk
-        sbrk.restype, sbrk.argtypes = ctypes.c_void_p, [ctypes.c_ssize_t]
-        before = sbrk(1 << 20)
+        before = support.system_call("brk", 0)  # musl's sbrk() only answers
+        after = support.system_call("brk", before + (1 << 20))
         ctypes.memset(before, 1, 1 << 20)
-        return sbrk(-(1 << 20)) - before, sbrk(0) - before
+        return after - before, support.system_call("brk", before) - before
 
     assert support.in_child(move, user=user) == (1 << 20, 0)
 
@@ -821,16 +821,30 @@ def without_proc(root, tmp_path):
     return tmp_path
 
 
+needs_argv = pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="this libc does not tell a library where argv is"
+)
+
+
 @needs_room
+@needs_argv
 @pytest.mark.parametrize(("title", "expected"), CUTS.values(), ids=CUTS)
 def test_without_proc_the_title_is_cut_to_the_length_of_argv(title, expected, without_proc):
     _, shown = in_empty_root(prctl.set_proctitle, without_proc, title)
     assert shown == expected + b"\0"
 
 
+@needs_argv
 def test_without_proc_get_proctitle_knows_the_arguments(without_proc):
     expected = os.fsdecode(support.cmdline()[:-1].replace(b"\0", b" "))
     assert in_empty_root(prctl.get_proctitle, without_proc)[0] == expected
+
+
+def test_without_proc_a_libc_that_does_not_tell_argv_makes_the_title_an_error(without_proc):
+    if platform.libc_ver()[0] == "glibc":
+        pytest.skip("glibc tells a library where argv is")
+    with pytest.raises(FileNotFoundError, match="neither can arg_start be moved nor argv be found"):
+        in_empty_root(prctl.set_proctitle, without_proc, "x")
 
 
 def test_a_chroot_after_the_first_title_does_not_matter(without_proc):

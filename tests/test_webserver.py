@@ -6,6 +6,7 @@ execute an interpreter in a private folder.
 """
 
 import contextlib
+import errno
 import importlib.util
 import logging
 import os
@@ -412,7 +413,8 @@ def test_an_ordinary_user_cannot_ask_for_another(refusal):
 def test_a_port_in_use_is_named(refusal):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        reason = f"webd: cannot listen on 127.0.0.1 port {port}: Address already in use"
+        why = os.strerror(errno.EADDRINUSE)
+        reason = f"webd: cannot listen on 127.0.0.1 port {port}: {why}"
         assert refusal("--port", port).startswith(reason)
 
 
