@@ -258,7 +258,8 @@ def describe(step):
     """A step as the call that it is."""
     name, *arguments = step
     if name == "prctl":
-        option = next(n for n, v in vars(_prctl).items() if n[:3] == "PR_" and v == arguments[0])
+        names = (n for n in _prctl.__dir__() if n.startswith("PR_"))  # options before arguments
+        option = next(n for n in names if getattr(_prctl, n) == arguments[0])
         return f"prctl({', '.join([option, *map(str, arguments[1:])])})"
     if name == "seccomp":
         return f"prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len(arguments[0])} bytes)"

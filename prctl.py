@@ -20,7 +20,7 @@ from _thread import get_ident as _get_ident
 
 import _prctl
 
-if not hasattr(_prctl, "_EXPORTED"):
+if not hasattr(_prctl, "_public"):
     raise ImportError(
         f"{_prctl.__file__} is another version's, perhaps left over from python-prctl 1: remove it",
         name="_prctl",
@@ -28,11 +28,6 @@ if not hasattr(_prctl, "_EXPORTED"):
     )
 
 __version__ = _prctl.__version__
-
-# The builtins and the constants. The numbers of the options stay in _prctl, and so do those of
-# PR_CAP_AMBIENT, which would look like capabilities here.
-globals().update(_prctl._EXPORTED)
-prctl = _prctl.prctl  # the raw door: public, but not in __all__
 
 _has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
 
@@ -377,11 +372,7 @@ _LIVE = (
     "securebits",
 )
 
-__all__ = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
-__all__ += (*_LIVE, *_prctl._EXPORTED)
-
-
-# What is loaded only when it is used: the modules would make the import several times as long.
+# What needs a module of its own, which would make the import several times as long.
 _LAZY = {
     "all_threads": "_prctl_operations",
     "drop_privileges": "_prctl_operations",
@@ -390,21 +381,33 @@ _LAZY = {
     "Capabilities": "_prctl_capabilities",
     "remove_file_caps": "_prctl_capabilities",
 }
-__all__ += _LAZY
+
+
+def __getattr__(name):
+    """What is made when it is first used: most functions, all constants, the list of names.
+
+    The numbers of the options stay in _prctl, and so do those of PR_CAP_AMBIENT, which would look
+    like capabilities here.
+    """
+    if name == "__all__":
+        value = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
+        value += (*_LIVE, *_LAZY, *_prctl._public_names())
+    elif name in _LAZY:
+        value = getattr(__import__(_LAZY[name]), name)
+    elif name == "prctl":  # the raw door: public, but not in __all__
+        value = _prctl.prctl
+    else:
+        value = _prctl._public(name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return {*globals(), *__getattr__("__all__"), "prctl"}
 
 
 class _Module(type(sys)):
-    """Refuses to put a plain set in the place of a live one; loads what is not there yet."""
-
-    def __getattr__(self, name):
-        if name not in _LAZY:
-            raise AttributeError(f"module 'prctl' has no attribute {name!r}")
-        value = getattr(__import__(_LAZY[name]), name)
-        setattr(self, name, value)
-        return value
-
-    def __dir__(self):
-        return sorted({*vars(self), *_LAZY})
+    """Refuses to put a plain set in the place of a live one."""
 
     def __setattr__(self, name, value):
         if name in _LIVE and value is not getattr(self, name):
