@@ -80,7 +80,7 @@ def make_plan(now, wish, everywhere=False):
     first = now.effective | needed, now.permitted, now.inheritable | wish.inheritable
     if everywhere or first != (now.effective, now.permitted, now.inheritable):
         plan.append(("capset", *first))
-    for number in prctl._bits(bounding & ~wish.bounding):
+    for number in _bits(bounding & ~wish.bounding):
         plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
     if everywhere or wish.groups != now.groups:
         plan.append(("setgroups", wish.groups))
@@ -97,7 +97,7 @@ def make_plan(now, wish, everywhere=False):
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
     if everywhere or wish.ambient != now.ambient or wish.uids != now.uids:
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
-        for number in prctl._bits(wish.ambient):
+        for number in _bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
@@ -108,6 +108,10 @@ def make_plan(now, wish, everywhere=False):
     if wish.no_new_privs and (everywhere or not now.no_new_privs):
         plan.append(("prctl", _prctl.PR_SET_NO_NEW_PRIVS, 1))
     return plan
+
+
+def _bits(mask):
+    return [number for number in range(64) if mask >> number & 1]
 
 
 def _needs_setpcap(now, wish):
