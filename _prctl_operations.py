@@ -70,7 +70,7 @@ def make_plan(now, wish, everywhere=False):
     PermissionError when the kernel would refuse one of them; nothing has been tried then.
     """
     keeps_caps = _outlives(now, wish) and (everywhere or _clears_permitted(now, wish))
-    needed = check(now, wish, keeps_caps)
+    needed = check(now, wish, keeps_caps, everywhere)
     plan = []
     bounding = now.bounding
     if everywhere:
@@ -130,7 +130,7 @@ def _outlives(now, wish):
     return wanted and not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
 
 
-def check(now, wish, keeps_caps=False):
+def check(now, wish, keeps_caps=False, everywhere=False):
     """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed."""
     needed = 0
     raised = wish.inheritable & ~now.inheritable
@@ -157,10 +157,10 @@ def check(now, wish, keeps_caps=False):
     _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
     if raised & ~now.permitted:
         need(_SETPCAP, "making inheritable what permitted does not have")
-    for which, ids in (("uid", wish.uids), ("gid", (*wish.gids, *wish.groups))):
-        for number in sorted(set(ids)):
-            if not _is_mapped(f"/proc/self/{which}_map", number):
-                _refuse(f"the user namespace has no {which} {number}")
+    if everywhere or wish.uids != now.uids:
+        _refuse_unmapped("uid", wish.uids)
+    if everywhere or (wish.gids, wish.groups) != (now.gids, now.groups):
+        _refuse_unmapped("gid", (*wish.gids, *wish.groups))
     _refuse_if(raised & ~now.bounding, "the bounding set does not have")
     changed = now.securebits ^ wish.securebits
     if now.securebits & prctl.SECURE_ALL_LOCKS & (changed | changed << 1):
@@ -187,19 +187,25 @@ def _refuse_if(mask, why):
         _refuse(f"{why} {', '.join(prctl._names(mask))}")
 
 
+def _contents(path):
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
 def _read(path):
     """The text of a file of /proc; empty where the kernel does not have it."""
     try:
-        with open(path) as file:
-            return file.read().strip()
+        return _contents(path).decode().strip()
     except FileNotFoundError:
         return ""
 
 
-def _is_mapped(path, number):
-    """Whether an id exists in the user namespace, by its map (user_namespaces(7))."""
-    lines = [list(map(int, line.split())) for line in _read(path).splitlines()]
-    return not lines or any(first <= number < first + count for first, _, count in lines)
+def _refuse_unmapped(which, numbers):
+    """PermissionError unless the ids exist in the user namespace, by its map (user_namespaces(7))."""
+    lines = [list(map(int, line.split())) for line in _read(f"/proc/self/{which}_map").splitlines()]
+    for number in sorted(set(numbers)):
+        if lines and not any(first <= number < first + count for first, _, count in lines):
+            _refuse(f"the user namespace has no {which} {number}")
 
 
 # Dropping privileges.
@@ -347,27 +353,29 @@ def _id(value, what):
 def _verify(wish):
     """RuntimeError unless /proc says of every thread that it is as wished."""
     expected = {
-        "Uid": " ".join(map(str, (*wish.uids, wish.uids[1]))),
-        "Gid": " ".join(map(str, (*wish.gids, wish.gids[1]))),
-        "CapInh": f"{wish.inheritable:016x}",
-        "CapPrm": f"{wish.permitted:016x}",
-        "CapEff": f"{wish.effective:016x}",
-        "CapAmb": f"{wish.ambient:016x}",
+        "Uid": [*wish.uids, wish.uids[1]],
+        "Gid": [*wish.gids, wish.gids[1]],
+        "CapInh": [f"{wish.inheritable:016x}"],
+        "CapPrm": [f"{wish.permitted:016x}"],
+        "CapEff": [f"{wish.effective:016x}"],
+        "CapAmb": [f"{wish.ambient:016x}"],
     }
     if wish.no_new_privs:
-        expected["NoNewPrivs"] = "1"
+        expected["NoNewPrivs"] = [1]
+    expected = {name: list(map(str, values)) for name, values in expected.items()}
     wrong = []
     for tid in os.listdir("/proc/self/task"):
         found = _thread_status(tid)
         if found is None:
             continue
         for name, value in expected.items():
-            if found[name] != value:
-                wrong.append(f"thread {tid}: {name} is {found[name]}, not {value}")
+            if found[name].split() != value:
+                is_now = " ".join(found[name].split())
+                wrong.append(f"thread {tid}: {name} is {is_now}, not {' '.join(value)}")
         if {*map(int, found["Groups"].split())} != set(wish.groups):
-            wrong.append(f"thread {tid}: Groups is {found['Groups']}, not {wish.groups}")
+            wrong.append(f"thread {tid}: Groups is {found['Groups'].strip()}, not {wish.groups}")
         if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
-            wrong.append(f"thread {tid}: CapBnd is {found['CapBnd']}")
+            wrong.append(f"thread {tid}: CapBnd is {found['CapBnd'].strip()}")
     if wrong:
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 
@@ -375,15 +383,14 @@ def _verify(wish):
 def _thread_status(tid):
     """The fields of /proc/self/task/TID/status; None for what runs no code of the process's."""
     try:
-        with open(f"/proc/self/task/{tid}/stat", "rb") as file:
-            state, *fields = file.read().rpartition(b")")[2].split()
-        with open(f"/proc/self/task/{tid}/status", errors="surrogateescape") as file:
-            lines = [line.partition(":") for line in file]
+        stat, status = (_contents(f"/proc/self/task/{tid}/{name}") for name in ("stat", "status"))
     except (FileNotFoundError, ProcessLookupError):
         return None  # it has ended
+    state, *fields = stat.rpartition(b")")[2].split()
     if state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER):
         return None
-    return {name: " ".join(value.split()) for name, _, value in lines}
+    lines = status.decode(errors="surrogateescape").split("\n")
+    return {name: value for name, _, value in (line.partition(":") for line in lines)}
 
 
 _PF_IO_WORKER, _PF_USER_WORKER = 0x10, 0x4000

@@ -39,8 +39,25 @@ class Live:
         self.process.communicate()
 
 
+class Once:
+    """A new one for each time: a process can drop its privileges only once."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def ask(self, place, number):
+        live = Live(self.command)
+        try:
+            return live.ask(place, number)
+        finally:
+            live.close()
+
+    def close(self):
+        pass
+
+
 class Fresh:
-    """A new interpreter for each time."""
+    """A new interpreter for each time, which has imported nothing."""
 
     code = {
         "import": """
@@ -81,11 +98,11 @@ def start(row, name, program, statements):
     task = {
         "module": rows.MODULES[name],
         "how": row.how,
-        "first": row.first,
         "setup": row.setup,
         "statements": statements,
     }
-    return Live([program, "-I", environments.HERE / "worker.py", json.dumps(task)])
+    command = [program, "-I", environments.HERE / "worker.py", json.dumps(task)]
+    return Once(command) if row.how == "once" else Live(command)
 
 
 def calibrate(row, worker, place):

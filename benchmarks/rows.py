@@ -20,9 +20,8 @@ class Row(NamedTuple):
     at_most: float
     of: str  # what at_most refers to: LIMIT, or PEER for the best one
     statements: dict  # by label: (environment, statement); environment C for a name of limit.c
-    how: str = "loop"  # see worker.py; "import" and "memory" take a new interpreter each time
-    first: str = ""  # run once in each environment
-    setup: str = ""  # run once; or in each child that a call is made in
+    how: str = "loop"  # or "thread", for each time; "once", "import" or "memory" in a new process
+    setup: str = ""
     calls: int = 1  # in a statement; C makes one
     needs_root: bool = False
 
@@ -78,7 +77,7 @@ def drop_privileges(threads):
         1.5,
         LIMIT,
         statements,
-        how="fork",
+        how="once",
         setup=f"threads({threads})",
         needs_root=True,
     )
@@ -91,10 +90,10 @@ def popen(name, what, gib):
         LIMIT: ("prctl", f"subprocess.Popen({command}).wait()"),
         "preexec_fn": ("prctl", f"subprocess.Popen({command}, preexec_fn=ask).wait()"),
     }
-    first = "import subprocess; from signal import SIGTERM; ask = lambda: set_pdeathsig(SIGTERM)"
-    setup = f"memory = resident({gib})" if gib else ""
+    setup = "import subprocess; from signal import SIGTERM; ask = lambda: set_pdeathsig(SIGTERM)"
+    setup += f"; memory = resident({gib})" * bool(gib)
     at_most = 1.2 if platform.machine() in ("x86_64", "aarch64") else 2.2  # see src/start.h
-    return Row(name, what, at_most, LIMIT, statements, first=first, setup=setup)
+    return Row(name, what, at_most, LIMIT, statements, setup=setup)
 
 
 def table(gib):

@@ -1,15 +1,12 @@
 """Times statements of one environment whenever it is asked to: see __main__.py, which starts it.
 
 For each line of standard input, the place of a statement and how often, it answers with the
-nanoseconds that one takes. What the statements need is made once, or, with "fork", for each time in
-a child of its own, since a process can drop its privileges only once.
+nanoseconds that one takes.
 """
 
-import gc
 import importlib
 import json
 import mmap
-import os
 import sys
 import threading
 import time
@@ -51,41 +48,14 @@ def in_thread(timer, number):
     return sum(taken)
 
 
-def in_fork(timer, number, prepare):
-    taken = 0
-    for _ in range(number):
-        reader, writer = os.pipe()
-        if (child := os.fork()) == 0:
-            try:
-                prepare()
-                gc.collect()  # it writes to every object: the pages that fork() shares are copied
-                os.write(writer, str(timer.timeit(1)).encode())
-            finally:
-                os._exit(0)
-        os.close(writer)
-        with open(reader) as pipe:
-            taken += float(pipe.read())
-        os.waitpid(child, 0)
-    return taken
-
-
 def main():
     task = json.loads(sys.argv[1])
-    names = {"threads": threads, "resident": resident, "os": os}
-    module = importlib.import_module(task["module"])
-    names[task["module"]] = module
+    names = {"threads": threads, "resident": resident}
+    names[task["module"]] = importlib.import_module(task["module"])
     exec(f"from {task['module']} import *", names)
-    exec(task["first"], names)
+    exec(task["setup"], names)
     timers = [timeit.Timer(statement, globals=names) for statement in task["statements"]]
-
-    def prepare():
-        exec(task["setup"], names)
-
-    if task["how"] == "fork":
-        time_it = lambda timer, number: in_fork(timer, number, prepare)
-    else:
-        prepare()
-        time_it = {"loop": in_loop, "thread": in_thread}[task["how"]]
+    time_it = in_thread if task["how"] == "thread" else in_loop
     for line in sys.stdin:
         place, number = map(int, line.split())
         print(time_it(timers[place], number) / number * 1e9, flush=True)
