@@ -349,13 +349,14 @@ def _differing(pid, tids, told):
     """The threads that have something else than told: each with what it has instead."""
     differ = []
     for tid in tids:
-        fields = operations._thread_status(tid, pid)
-        if fields is None:
-            continue
-        others = {name: value for name, value in _told(fields).items() if value != told[name]}
-        if others:
-            name = _name(f"/proc/{pid}/task/{tid}")
-            differ.append({"tid": tid, "name": name} | others)
+        folder = f"/proc/{pid}/task/{tid}"
+        try:
+            told_of_it = _told(operations.status_fields(operations.contents(f"{folder}/status")))
+            others = {name: value for name, value in told_of_it.items() if value != told[name]}
+            if others and not operations.runs_no_code(folder):
+                differ.append({"tid": tid, "name": _name(folder)} | others)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
     return differ
 
 

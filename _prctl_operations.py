@@ -87,7 +87,7 @@ def make_plan(now, wish, asked, everywhere=False):
     first = now.effective | needed, now.permitted, now.inheritable | wish.inheritable
     if everywhere or first != (now.effective, now.permitted, now.inheritable):
         plan.append(("capset", *first))
-    for number in prctl._bits(bounding & ~wish.bounding):
+    for number in _bits(bounding & ~wish.bounding):
         plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
     if sets_groups:
         plan.append(("setgroups", wish.groups))
@@ -104,7 +104,7 @@ def make_plan(now, wish, asked, everywhere=False):
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
     if sets_uids or wish.ambient != now.ambient:
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
-        for number in prctl._bits(wish.ambient):
+        for number in _bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
@@ -115,6 +115,10 @@ def make_plan(now, wish, asked, everywhere=False):
     if wish.no_new_privs and (everywhere or not now.no_new_privs):
         plan.append(("prctl", _prctl.PR_SET_NO_NEW_PRIVS, 1))
     return plan
+
+
+def _bits(mask):
+    return [number for number in range(64) if mask >> number & 1]
 
 
 def _needs_setpcap(now, wish):
@@ -149,7 +153,8 @@ def check(now, wish, asked, keeps_caps=False):
             _refuse(f"{action} needs CAP_{name}")
         needed |= capability
 
-    unclear = [field for field in asked if _may_be_others(field, getattr(wish, field))]
+    maps = _id_maps(asked)
+    unclear = [f for f, ranges in maps.items() if _may_be_others(f, getattr(wish, f), ranges)]
     if wish.groups != now.groups or "groups" in unclear:
         need(_SETGID, "changing the supplementary groups")
         if _read("/proc/self/setgroups") == "deny":
@@ -169,10 +174,8 @@ def check(now, wish, asked, keeps_caps=False):
     _refuse_if(wish.permitted & ~now.permitted, "the permitted set does not have")
     if raised & ~now.permitted:
         need(_SETPCAP, "making inheritable what permitted does not have")
-    for field in asked:
-        for number in sorted(set(getattr(wish, field))):
-            if not _is_mapped(field, number):
-                _refuse(f"the user namespace has no {_kind(field)} {number}")
+    for field, ranges in maps.items():
+        _refuse_unmapped(field, getattr(wish, field), ranges)
     _refuse_if(raised & ~now.bounding, "the bounding set does not have")
     changed = now.securebits ^ wish.securebits
     if now.securebits & prctl.SECURE_ALL_LOCKS & (changed | changed << 1):
@@ -199,40 +202,45 @@ def _refuse_if(mask, why):
         _refuse(f"{why} {', '.join(prctl._names(mask))}")
 
 
+def contents(path):
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
+
+
 def _read(path):
     """The text of a file of /proc; empty where the kernel does not have it."""
     try:
-        with open(path) as file:
-            return file.read().strip()
+        return contents(path).decode().strip()
     except FileNotFoundError:
         return ""
 
 
 # Ids in a user namespace: see user_namespaces(7).
 
-
-def _kind(field):
-    return "uid" if field == "uids" else "gid"
+_KINDS = {"uids": "uid", "gids": "gid", "groups": "gid"}
 
 
-def _id_map(field):
-    """The ids that the namespace has, as pairs of the first and how many."""
-    lines = map(str.split, _read(f"/proc/self/{_kind(field)}_map").splitlines())
-    return [(int(first), int(count)) for first, _, count in lines]
+def _id_maps(fields):
+    """For each field the ids that the namespace has, as pairs of the first and how many."""
+    kinds = {_KINDS[field] for field in fields}
+    texts = {kind: _read(f"/proc/self/{kind}_map").splitlines() for kind in kinds}
+    lines = {kind: [map(int, line.split()) for line in texts[kind]] for kind in kinds}
+    maps = {kind: [(first, count) for first, _, count in lines[kind]] for kind in kinds}
+    return {field: maps[_KINDS[field]] for field in fields}
 
 
-def _is_mapped(field, number):
-    ranges = _id_map(field)
-    return not ranges or any(first <= number < first + count for first, count in ranges)
+def _refuse_unmapped(field, ids, ranges):
+    for number in sorted(set(ids)):
+        if ranges and not any(first <= number < first + count for first, count in ranges):
+            _refuse(f"the user namespace has no {_KINDS[field]} {number}")
 
 
-def _may_be_others(field, ids):
+def _may_be_others(field, ids, ranges):
     """Whether one of the ids is that as which all read that the namespace has no number for."""
-    overflow = _read(f"/proc/sys/kernel/overflow{_kind(field)}")
-    return overflow != "" and int(overflow) in ids and _id_map(field) not in ([], [(0, _ALL_IDS)])
-
-
-_ALL_IDS = (1 << 32) - 1
+    if ranges in ([], [(0, (1 << 32) - 1)]):
+        return False
+    overflow = _read(f"/proc/sys/kernel/overflow{_KINDS[field]}")
+    return overflow != "" and int(overflow) in ids
 
 
 # Dropping privileges.
@@ -295,7 +303,8 @@ def describe(step):
     """A step as the call that it is."""
     name, *arguments = step
     if name == "prctl":
-        option = next(n for n, v in vars(_prctl).items() if n[:3] == "PR_" and v == arguments[0])
+        names = (n for n in _prctl.__dir__() if n.startswith("PR_"))  # options before arguments
+        option = next(n for n in names if getattr(_prctl, n) == arguments[0])
         return f"prctl({', '.join([option, *map(str, arguments[1:])])})"
     if name == "seccomp":
         return f"prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, {len(arguments[0])} bytes)"
@@ -379,50 +388,56 @@ def _id(value, what):
 def _verify(wish):
     """RuntimeError unless /proc says of every thread that it is as wished."""
     expected = {
-        "Uid": " ".join(map(str, (*wish.uids, wish.uids[1]))),
-        "Gid": " ".join(map(str, (*wish.gids, wish.gids[1]))),
-        "CapInh": f"{wish.inheritable:016x}",
-        "CapPrm": f"{wish.permitted:016x}",
-        "CapEff": f"{wish.effective:016x}",
-        "CapAmb": f"{wish.ambient:016x}",
+        "Uid": [*wish.uids, wish.uids[1]],
+        "Gid": [*wish.gids, wish.gids[1]],
+        "CapInh": [f"{wish.inheritable:016x}"],
+        "CapPrm": [f"{wish.permitted:016x}"],
+        "CapEff": [f"{wish.effective:016x}"],
+        "CapAmb": [f"{wish.ambient:016x}"],
     }
     if wish.no_new_privs:
-        expected["NoNewPrivs"] = "1"
+        expected["NoNewPrivs"] = [1]
+    expected = {name: " ".join(map(str, values)) for name, values in expected.items()}
+    # The lines that most threads have: only the others' are looked at one by one.
+    usual = {f"{name}: {values}".replace(" ", "\t").encode() for name, values in expected.items()}
+    usual.add(f"CapBnd:\t{wish.bounding:016x}".encode())
+    usual.add(f"Groups:\t{' '.join(map(str, wish.groups))} ".encode())
     wrong = []
     for tid in os.listdir("/proc/self/task"):
-        found = _thread_status(tid)
-        if found is None:
-            continue
-        for name, value in expected.items():
-            if found[name] != value:
-                wrong.append(f"thread {tid}: {name} is {found[name]}, not {value}")
-        if {*map(int, found["Groups"].split())} != set(wish.groups):
-            wrong.append(f"thread {tid}: Groups is {found['Groups']}, not {wish.groups}")
-        if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
-            wrong.append(f"thread {tid}: CapBnd is {found['CapBnd']}")
+        folder = f"/proc/self/task/{tid}"
+        try:
+            status = contents(f"{folder}/status")
+            if usual.issubset(status.split(b"\n")):
+                continue
+            differences = list(_differences(status_fields(status), expected, wish))
+            if differences and not runs_no_code(folder):
+                wrong += (f"thread {tid}: {difference}" for difference in differences)
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
     if wrong:
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 
 
-def _thread_status(tid, pid="self"):
-    """The fields of a thread's status; None for what runs no code of the process's."""
-    folder = f"/proc/{pid}/task/{tid}"
-    try:
-        with open(f"{folder}/stat", "rb") as file:
-            state, *fields = file.read().rpartition(b")")[2].split()
-        found = status_fields(folder)
-    except (FileNotFoundError, ProcessLookupError):
-        return None  # it has ended
-    if state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER):
-        return None
-    return found
+def _differences(found, expected, wish):
+    for name, value in expected.items():
+        if found[name] != value:
+            yield f"{name} is {found[name]}, not {value}"
+    if {*map(int, found["Groups"].split())} != set(wish.groups):
+        yield f"Groups is {found['Groups']}, not {wish.groups}"
+    if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
+        yield f"CapBnd is {found['CapBnd']}"
 
 
-def status_fields(folder):
-    """What the status in a folder of /proc says, by field."""
-    with open(f"{folder}/status", errors="surrogateescape") as file:
-        lines = [line.partition(":") for line in file]
-    return {name: " ".join(value.split()) for name, _, value in lines}
+def status_fields(status):
+    """The fields of proc_pid_status(5), by name."""
+    lines = status.decode(errors="surrogateescape").split("\n")
+    return {name: " ".join(value.split()) for name, _, value in (x.partition(":") for x in lines)}
+
+
+def runs_no_code(folder):
+    """Whether a thread is dead, or a worker of the kernel's: by its folder in /proc."""
+    state, *fields = contents(f"{folder}/stat").rpartition(b")")[2].split()
+    return state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER)
 
 
 _PF_IO_WORKER, _PF_USER_WORKER = 0x10, 0x4000

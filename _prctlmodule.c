@@ -406,29 +406,83 @@ change_securebits(void *argument)
                : 0;
 }
 
-PyDoc_STRVAR(securebits_change_doc,
-"_securebits_change(bits, value, /)\n--\n\nSet or clear some securebits, in every thread inside all_threads().");
+/* The type that Securebits of prctl.py is derived from: an attribute for each bit. */
+
+enum { SECBIT_KEEP_CAPS = 0x10 };
 
 static PyObject *
-securebits_change(PyObject *Py_UNUSED(module), PyObject *args)
+get_securebit(PyObject *Py_UNUSED(self), void *bit)
+{
+    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[SLOTS]){0});
+
+    if (bits < 0)
+        return refused(&functions[INDEX_get_securebits]);
+    return PyBool_FromLong(bits & (long)(intptr_t)bit);
+}
+
+static int
+set_keep_caps(PyObject *value)
+{
+    PyObject *none = by_table(&functions[INDEX_set_keepcaps], NULL, &value);
+
+    Py_XDECREF(none);
+    return none == NULL ? -1 : 0;
+}
+
+static int
+set_securebit(PyObject *Py_UNUSED(self), PyObject *value, void *bit)
 {
     struct securebits_change change = {0};
-    unsigned long bits;
-    int value, error;
+    int truth, error;
 
-    if (!PyArg_ParseTuple(args, "kp:_securebits_change", &bits, &value))
-        return NULL;
-    if (value)
-        change.set = bits;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a securebit cannot be deleted: assign False");
+        return -1;
+    }
+    if ((intptr_t)bit == SECBIT_KEEP_CAPS)
+        return set_keep_caps(value); /* needs no privilege */
+    truth = PyObject_IsTrue(value);
+    if (truth < 0)
+        return -1;
+    if (truth)
+        change.set = (unsigned long)(intptr_t)bit;
     else
-        change.clear = bits;
+        change.clear = (unsigned long)(intptr_t)bit;
     error = threads_run(change_securebits, &change);
     if (error > 0) {
         errno = error;
-        return refused(&functions[INDEX_set_securebits]);
+        refused(&functions[INDEX_set_securebits]);
     }
-    return error < 0 ? NULL : Py_NewRef(Py_None);
+    return error == 0 ? 0 : -1;
 }
+
+#define SECUREBIT(name, place, text)                                                                      \
+    {#name, get_securebit, set_securebit, text, (void *)(intptr_t)BIT(2 * place)},                        \
+    {#name "_locked", get_securebit, set_securebit, #name " cannot be changed any more.",                 \
+     (void *)(intptr_t)BIT(2 * place + 1)}
+
+/* In the kernel's order: two bits each, the second being the lock. */
+static PyGetSetDef securebits[] = {
+    SECUREBIT(noroot, 0, "uid 0 gives no capabilities at exec."),
+    SECUREBIT(no_setuid_fixup, 1, "Changing user ids leaves the capability sets alone."),
+    SECUREBIT(keep_caps, 2, "The permitted set outlives a change from uid 0; exec clears it."),
+    SECUREBIT(no_cap_ambient_raise, 3, "Nothing can be added to the ambient set."),
+    SECUREBIT(exec_restrict_file, 4, "Interpreters should run only files that the user may execute."),
+    SECUREBIT(exec_deny_interactive, 5, "Interpreters should run no commands but those in files."),
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot securebits_slots[] = {
+    {Py_tp_getset, securebits},
+    {0, NULL},
+};
+
+static PyType_Spec securebits_type = {
+    .name = "_prctl._SecurebitsAttributes",
+    .basicsize = sizeof(PyObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = securebits_slots,
+};
 
 /* The kernel's struct sock_fprog. */
 struct program {
@@ -950,9 +1004,7 @@ static PyMethodDef option_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* In _prctl, and in prctl under a name of its own. */
 static PyMethodDef other_methods[] = {
-    {"_securebits_change", securebits_change, METH_VARARGS, securebits_change_doc},
     {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -979,77 +1031,191 @@ static const struct {
 };
 
 /*
- * _EXPORTED is what prctl.py makes public: the functions of prctl(2) and of the title, and the constants without PR_. It is made
- * here, and no name is interned, as PyModule_AddObjectRef() and m_methods would: that was most of what an import cost.
+ * Functions and constants are made when they are first asked for: to make hundreds of them was most of what an import took, in
+ * time and in memory. __getattr__() is for those of _prctl; prctl.py asks _public() for those that it has itself.
  */
 
-static int
-add_functions(PyObject *module, PyObject *exported, PyMethodDef *methods)
-{
-    PyObject *dict = PyModule_GetDict(module), *owner = PyModule_GetNameObject(module);
-    int result = owner == NULL ? -1 : 0;
+enum { PUBLIC_TABLES = 2 };
 
-    for (; result == 0 && methods->ml_name != NULL; methods++) {
-        PyObject *name = PyUnicode_FromString(methods->ml_name);
-        PyObject *function = PyCFunction_NewEx(methods, module, owner);
-        result = name == NULL || function == NULL ? -1 : PyDict_SetItem(dict, name, function);
-        if (result == 0 && exported != NULL)
-            result = PyDict_SetItem(exported, name, function);
-        Py_XDECREF(name);
-        Py_XDECREF(function);
-    }
+static PyMethodDef *const tables[] = {
+    option_methods, proctitle_methods, sets_methods, other_methods, capability_methods, threads_methods, plan_methods,
+};
+
+static PyMethodDef *
+find_method(const char *name, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (PyMethodDef *method = tables[i]; method->ml_name != NULL; method++)
+            if (strcmp(method->ml_name, name) == 0)
+                return method;
+    return NULL;
+}
+
+/* The name of a constant in prctl: without PR_. NULL for those that would pass for capabilities then. */
+static const char *
+public_name(const char *name)
+{
+    if (strncmp(name, "PR_CAP_AMBIENT_", 15) == 0)
+        return NULL;
+    return strncmp(name, "PR_", 3) == 0 ? name + 3 : name;
+}
+
+/* A name as C has it, or NULL, perhaps with an exception: no name of the tables has a NUL in it, or what UTF-8 cannot say. */
+static const char *
+name_get(PyObject *name)
+{
+    Py_ssize_t length;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &length);
+
+    if (utf8 != NULL && strlen(utf8) == (size_t)length)
+        return utf8;
+    if (utf8 == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+        PyErr_Clear();
+    return NULL;
+}
+
+/* Raises unless that has been done. Returns NULL. */
+static PyObject *
+no_attribute(const char *module, PyObject *name)
+{
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_AttributeError, "module '%s' has no attribute %R", module, name);
+    return NULL;
+}
+
+static PyObject *
+make_function(PyObject *module, PyMethodDef *method)
+{
+    PyObject *owner = PyModule_GetNameObject(module);
+    PyObject *function = owner == NULL ? NULL : PyCFunction_NewEx(method, module, owner);
+
     Py_XDECREF(owner);
-    return result;
+    return function;
 }
 
-static int
-add_number(PyObject *dict, PyObject *exported, const char *name, PyObject *value)
+/* A new object; NULL, perhaps without an exception, when there is none of the name. */
+static PyObject *
+make(PyObject *module, const char *name)
 {
-    int is_argument = strncmp(name, "PR_", 3) == 0;
-    int is_private = exported == NULL || strncmp(name, "PR_CAP_AMBIENT_", 15) == 0; /* it would pass for a capability */
-    PyObject *key = PyUnicode_FromString(name), *public = NULL;
-    int result = -1;
+    PyMethodDef *method = find_method(name, COUNT(tables));
 
-    if (key != NULL && value != NULL)
-        result = PyDict_SetItem(dict, key, value);
-    if (result == 0 && !is_private) {
-        public = is_argument ? PyUnicode_FromString(name + 3) : Py_NewRef(key);
-        result = public == NULL ? -1 : PyDict_SetItem(exported, public, value);
-    }
-    Py_XDECREF(public);
-    Py_XDECREF(key);
-    Py_XDECREF(value);
-    return result;
-}
-
-static int
-add_numbers(PyObject *dict, PyObject *exported)
-{
+    if (method != NULL)
+        return make_function(module, method);
+    if (strcmp(name, "CAP_LAST_CAP") == 0)
+        return PyLong_FromLong(capability_last());
     for (size_t i = 0; i < COUNT(options); i++)
-        if (add_number(dict, NULL, options[i].name, PyLong_FromLong(options[i].number)) < 0)
-            return -1;
+        if (strcmp(options[i].name, name) == 0)
+            return PyLong_FromLong(options[i].number);
     for (size_t i = 0; i < COUNT(constants); i++)
-        if (add_number(dict, exported, constants[i].name, PyLong_FromUnsignedLongLong(constants[i].number)) < 0)
-            return -1;
-    return add_number(dict, exported, "CAP_LAST_CAP", PyLong_FromLong(capability_last()));
+        if (strcmp(constants[i].name, name) == 0)
+            return PyLong_FromUnsignedLongLong(constants[i].number);
+    return NULL;
 }
+
+PyDoc_STRVAR(getattr_doc, "__getattr__(name, /)\n--\n\nMake what has not been asked for before, and keep it.");
+
+static PyObject *
+module_getattr(PyObject *module, PyObject *name)
+{
+    const char *c_name = name_get(name);
+    PyObject *value = c_name == NULL ? NULL : make(module, c_name);
+
+    if (value == NULL)
+        return no_attribute("_prctl", name);
+    if (PyDict_SetItem(PyModule_GetDict(module), name, value) < 0)
+        Py_CLEAR(value);
+    return value;
+}
+
+PyDoc_STRVAR(public_doc, "_public(name, /)\n--\n\nReturn what prctl has under this name.");
+
+static PyObject *
+module_public(PyObject *module, PyObject *name)
+{
+    const char *c_name = name_get(name), *public;
+
+    if (c_name == NULL)
+        return no_attribute("prctl", name);
+    if (find_method(c_name, PUBLIC_TABLES) != NULL || strcmp(c_name, "CAP_LAST_CAP") == 0)
+        return PyObject_GetAttr(module, name);
+    for (size_t i = 0; i < COUNT(constants); i++)
+        if ((public = public_name(constants[i].name)) != NULL && strcmp(public, c_name) == 0)
+            return PyLong_FromUnsignedLongLong(constants[i].number);
+    return no_attribute("prctl", name);
+}
+
+/* Returns 0, or -1 with an exception. */
+static int
+add_name(PyObject *names, const char *name)
+{
+    PyObject *text = PyUnicode_FromString(name);
+    int result = text == NULL ? -1 : PyDict_SetItem(names, text, Py_None);
+
+    Py_XDECREF(text);
+    return result;
+}
+
+/* To the keys of a dict, in the order of the tables. */
+static int
+add_names(PyObject *names, int only_public)
+{
+    for (size_t i = 0; i < (only_public ? (size_t)PUBLIC_TABLES : COUNT(tables)); i++)
+        for (PyMethodDef *method = tables[i]; method->ml_name != NULL; method++)
+            if (add_name(names, method->ml_name) < 0)
+                return -1;
+    for (size_t i = 0; !only_public && i < COUNT(options); i++)
+        if (add_name(names, options[i].name) < 0)
+            return -1;
+    for (size_t i = 0; i < COUNT(constants); i++) {
+        const char *name = only_public ? public_name(constants[i].name) : constants[i].name;
+        if (name != NULL && add_name(names, name) < 0)
+            return -1;
+    }
+    return add_name(names, "CAP_LAST_CAP");
+}
+
+/* others is a dict of further names, or NULL. */
+static PyObject *
+list_names(int only_public, PyObject *others)
+{
+    PyObject *names = PyDict_New(), *list = NULL;
+
+    if (names != NULL && add_names(names, only_public) == 0 && (others == NULL || PyDict_Merge(names, others, 0) == 0))
+        list = PyDict_Keys(names);
+    Py_XDECREF(names);
+    return list;
+}
+
+PyDoc_STRVAR(dir_doc, "__dir__()\n--\n\nReturn all names, whether made already or not; options before arguments.");
+
+static PyObject *
+module_dir(PyObject *module, PyObject *Py_UNUSED(none))
+{
+    return list_names(0, PyModule_GetDict(module));
+}
+
+PyDoc_STRVAR(public_names_doc, "_public_names()\n--\n\nReturn the names that _public() knows.");
+
+static PyObject *
+module_public_names(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
+{
+    return list_names(1, NULL);
+}
+
+static PyMethodDef module_methods[] = {
+    {"__getattr__", module_getattr, METH_O, getattr_doc},
+    {"__dir__", module_dir, METH_NOARGS, dir_doc},
+    {"_public", module_public, METH_O, public_doc},
+    {"_public_names", module_public_names, METH_NOARGS, public_names_doc},
+    {NULL, NULL, 0, NULL},
+};
 
 static int
 prctl_exec(PyObject *module)
 {
-    PyObject *dict = PyModule_GetDict(module);
-    PyObject *exported = PyDict_New();
-    int result = -1;
-
-    if (exported != NULL && add_functions(module, exported, option_methods) == 0 &&
-        add_functions(module, exported, proctitle_methods) == 0 && add_functions(module, NULL, sets_methods) == 0 &&
-        add_functions(module, NULL, other_methods) == 0 &&
-        add_functions(module, NULL, capability_methods) == 0 && add_functions(module, NULL, threads_methods) == 0 &&
-        add_functions(module, NULL, plan_methods) == 0 && sets_exec(module) == 0 && add_numbers(dict, exported) == 0 &&
-        PyModule_AddObjectRef(module, "_EXPORTED", exported) == 0)
-        result = PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
-    Py_XDECREF(exported);
-    return result;
+    if (sets_exec(module) < 0 || add_type(module, &securebits_type) < 0)
+        return -1;
+    return PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
 }
 
 PyDoc_STRVAR(module_doc, "prctl(2), the capability sets and the process title: what the module prctl is built on.");
@@ -1080,6 +1246,7 @@ static struct PyModuleDef definition_3_11 = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_prctl",
     .m_doc = module_doc,
+    .m_methods = module_methods,
     .m_slots = slots_3_11,
 };
 
@@ -1087,6 +1254,7 @@ static struct PyModuleDef definition = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_prctl",
     .m_doc = module_doc,
+    .m_methods = module_methods,
     .m_slots = slots,
 };
 

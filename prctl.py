@@ -25,7 +25,7 @@ from _thread import get_ident as _get_ident
 
 import _prctl
 
-if not hasattr(_prctl, "_EXPORTED"):
+if not hasattr(_prctl, "_public"):
     raise ImportError(
         f"{_prctl.__file__} is another version's, perhaps left over from python-prctl 1: remove it",
         name="_prctl",
@@ -34,51 +34,16 @@ if not hasattr(_prctl, "_EXPORTED"):
 
 __version__ = _prctl.__version__
 
-# The builtins and the constants. The numbers of the options stay in _prctl, and so do those of
-# PR_CAP_AMBIENT, which would look like capabilities here.
-globals().update(_prctl._EXPORTED)
-prctl = _prctl.prctl  # the raw door: public, but not in __all__
-
+# Capabilities are given by name or by number. What has no name yet has its decimal number for one.
+_number, _mask, _names = _prctl._cap_number, _prctl._cap_mask, _prctl._cap_names
 _has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
-
-
-# Capabilities by name and by number. What has no name yet has its decimal number for one.
-
-_NAMES = _prctl._CAPABILITY_NAMES
-
-ALL_CAPS = tuple(range(_prctl.CAP_LAST_CAP + 1))
-ALL_CAP_NAMES = _NAMES[: len(ALL_CAPS)]
-ALL_FLAGS = (_prctl.CAP_EFFECTIVE, _prctl.CAP_INHERITABLE, _prctl.CAP_PERMITTED)
-ALL_FLAG_NAMES = ("effective", "inheritable", "permitted")
 
 _EVERY = (1 << 64) - 1  # whatever a kernel may have: a mask has no more bits
 
-
-def _number(capability):
-    """The number of a capability that is given as a name or as a number."""
-    if isinstance(capability, str):
-        name = capability.lower().removeprefix("cap_")
-        if capability.isascii() and name in _NAMES:  # the Kelvin sign is a k in lower case
-            return _NAMES.index(name)
-        if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
-            return _prctl.CAP_LAST_CAP
-        raise ValueError(f"Unknown capability: {capability}")
-    return _prctl._cap_number(capability)
-
-
-def _mask(capabilities):
-    mask = 0
-    for capability in capabilities:
-        mask |= 1 << _number(capability)
-    return mask
-
-
-def _bits(mask):
-    return [number for number in range(64) if mask >> number & 1]
-
-
-def _names(mask):
-    return [_NAMES[number] for number in _bits(mask)]
+ALL_CAPS = tuple(range(_prctl.CAP_LAST_CAP + 1))
+ALL_CAP_NAMES = tuple(_names(_EVERY >> 63 - _prctl.CAP_LAST_CAP))
+ALL_FLAGS = (_prctl.CAP_EFFECTIVE, _prctl.CAP_INHERITABLE, _prctl.CAP_PERMITTED)
+ALL_FLAG_NAMES = ("effective", "inheritable", "permitted")
 
 
 def _operator(compute):
@@ -113,25 +78,7 @@ def _comparison(compare):
     return comparison
 
 
-def _get_capability(number, self):
-    return _has(self._set, number)
-
-
-def _set_capability(number, self, value):
-    mask = 1 << number
-    _change(self._set, mask if value else 0, 0 if value else mask)
-
-
-def _attributes(fget, fset, rows):
-    """The properties of (name, number, text), by name: their functions get the number first.
-
-    As methods of the number they are made in a third of the time that closures take.
-    """
-    fget, fset = fget.__get__, fset.__get__
-    return {name: property(fget(number), fset(number), None, text) for name, number, text in rows}
-
-
-class CapabilitySet:
+class CapabilitySet(_prctl._CapabilityAttributes):
     """One of the five capability sets of the calling thread, live.
 
     It has an attribute for each capability, in lower case and without CAP_: reading asks the
@@ -148,20 +95,8 @@ class CapabilitySet:
     prctl(2).
     """
 
-    __slots__ = ("_name", "_set")
+    __slots__ = ("_name",)
     __hash__ = None
-
-    vars().update(
-        _attributes(
-            _get_capability,
-            _set_capability,
-            # python-prctl took CAP_LAST_CAP for a capability.
-            (
-                *zip(_NAMES, range(64), _prctl._CAPABILITY_TEXTS, strict=False),
-                ("last_cap", _prctl.CAP_LAST_CAP, "The last capability that the kernel has."),
-            ),
-        )
-    )
 
     def __init__(self, name, number):
         self._name = name
@@ -325,35 +260,7 @@ def set_caps(*requests):
     _prctl.set_caps(*lists.values())
 
 
-def _get_securebit(bit, self):
-    return _prctl.get_securebits() & bit != 0
-
-
-def _set_securebit(bit, self, value):
-    if bit == _prctl.SECBIT_KEEP_CAPS:
-        _prctl.set_keepcaps(value)  # needs no privilege
-    else:
-        _prctl._securebits_change(bit, value)
-
-
-# In the kernel's order: two bits each, the second being the lock.
-_SECUREBITS = (
-    ("noroot", "uid 0 gives no capabilities at exec."),
-    ("no_setuid_fixup", "Changing user ids leaves the capability sets alone."),
-    ("keep_caps", "The permitted set outlives a change from uid 0; exec clears it."),
-    ("no_cap_ambient_raise", "Nothing can be added to the ambient set."),
-    ("exec_restrict_file", "Interpreters should run only files that the user may execute."),
-    ("exec_deny_interactive", "Interpreters should run no commands but those in files."),
-)
-
-
-def _securebit_rows():
-    for place, (name, text) in enumerate(_SECUREBITS):
-        yield name, 1 << 2 * place, text
-        yield f"{name}_locked", 2 << 2 * place, f"{name} cannot be changed any more."
-
-
-class Securebits:
+class Securebits(_prctl._SecurebitsAttributes):
     """The secure bits of the calling thread, live: a bool attribute for each.
 
     Assigning needs CAP_SETPCAP (PermissionError), except for keep_caps, which goes through
@@ -365,8 +272,6 @@ class Securebits:
     """
 
     __slots__ = ()
-
-    vars().update(_attributes(_get_securebit, _set_securebit, _securebit_rows()))
 
     def __repr__(self):
         names = [name for name in dir(self) if name[0] != "_" and getattr(self, name)]
@@ -384,11 +289,7 @@ _LIVE = (
     "securebits",
 )
 
-__all__ = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
-__all__ += (*_LIVE, *_prctl._EXPORTED)
-
-
-# What is loaded only when it is used: the modules would make the import several times as long.
+# What needs a module of its own, which would make the import several times as long.
 _LAZY = {
     "all_threads": "_prctl_operations",
     "drop_privileges": "_prctl_operations",
@@ -397,21 +298,33 @@ _LAZY = {
     "Capabilities": "_prctl_capabilities",
     "remove_file_caps": "_prctl_capabilities",
 }
-__all__ += _LAZY
+
+
+def __getattr__(name):
+    """What is made when it is first used: most functions, all constants, the list of names.
+
+    The numbers of the options stay in _prctl, and so do those of PR_CAP_AMBIENT, which would look
+    like capabilities here.
+    """
+    if name == "__all__":
+        value = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
+        value += (*_LIVE, *_LAZY, *_prctl._public_names())
+    elif name in _LAZY:
+        value = getattr(__import__(_LAZY[name]), name)
+    elif name == "prctl":  # the raw door: public, but not in __all__
+        value = _prctl.prctl
+    else:
+        value = _prctl._public(name)
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return {*globals(), *__getattr__("__all__"), "prctl"}
 
 
 class _Module(type(sys)):
-    """Refuses to put a plain set in the place of a live one; loads what is not there yet."""
-
-    def __getattr__(self, name):
-        if name not in _LAZY:
-            raise AttributeError(f"module 'prctl' has no attribute {name!r}")
-        value = getattr(__import__(_LAZY[name]), name)
-        setattr(self, name, value)
-        return value
-
-    def __dir__(self):
-        return sorted({*vars(self), *_LAZY})
+    """Refuses to put a plain set in the place of a live one."""
 
     def __setattr__(self, name, value):
         if name in _LIVE and value is not getattr(self, name):
