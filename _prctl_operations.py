@@ -87,7 +87,7 @@ def make_plan(now, wish, asked, everywhere=False):
     first = now.effective | needed, now.permitted, now.inheritable | wish.inheritable
     if everywhere or first != (now.effective, now.permitted, now.inheritable):
         plan.append(("capset", *first))
-    for number in _bits(bounding & ~wish.bounding):
+    for number in prctl._bits(bounding & ~wish.bounding):
         plan.append(("prctl", _prctl.PR_CAPBSET_DROP, number))
     if sets_groups:
         plan.append(("setgroups", wish.groups))
@@ -104,7 +104,7 @@ def make_plan(now, wish, asked, everywhere=False):
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
     if sets_uids or wish.ambient != now.ambient:
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
-        for number in _bits(wish.ambient):
+        for number in prctl._bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
     if keeps_caps:
         plan.append(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
@@ -115,10 +115,6 @@ def make_plan(now, wish, asked, everywhere=False):
     if wish.no_new_privs and (everywhere or not now.no_new_privs):
         plan.append(("prctl", _prctl.PR_SET_NO_NEW_PRIVS, 1))
     return plan
-
-
-def _bits(mask):
-    return [number for number in range(64) if mask >> number & 1]
 
 
 def _needs_setpcap(now, wish):

@@ -406,83 +406,29 @@ change_securebits(void *argument)
                : 0;
 }
 
-/* The type that Securebits of prctl.py is derived from: an attribute for each bit. */
-
-enum { SECBIT_KEEP_CAPS = 0x10 };
+PyDoc_STRVAR(securebits_change_doc,
+"_securebits_change(bits, value, /)\n--\n\nSet or clear some securebits, in every thread inside all_threads().");
 
 static PyObject *
-get_securebit(PyObject *Py_UNUSED(self), void *bit)
-{
-    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[SLOTS]){0});
-
-    if (bits < 0)
-        return refused(&functions[INDEX_get_securebits]);
-    return PyBool_FromLong(bits & (long)(intptr_t)bit);
-}
-
-static int
-set_keep_caps(PyObject *value)
-{
-    PyObject *none = by_table(&functions[INDEX_set_keepcaps], NULL, &value);
-
-    Py_XDECREF(none);
-    return none == NULL ? -1 : 0;
-}
-
-static int
-set_securebit(PyObject *Py_UNUSED(self), PyObject *value, void *bit)
+securebits_change(PyObject *Py_UNUSED(module), PyObject *args)
 {
     struct securebits_change change = {0};
-    int truth, error;
+    unsigned long bits;
+    int value, error;
 
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "a securebit cannot be deleted: assign False");
-        return -1;
-    }
-    if ((intptr_t)bit == SECBIT_KEEP_CAPS)
-        return set_keep_caps(value); /* needs no privilege */
-    truth = PyObject_IsTrue(value);
-    if (truth < 0)
-        return -1;
-    if (truth)
-        change.set = (unsigned long)(intptr_t)bit;
+    if (!PyArg_ParseTuple(args, "kp:_securebits_change", &bits, &value))
+        return NULL;
+    if (value)
+        change.set = bits;
     else
-        change.clear = (unsigned long)(intptr_t)bit;
+        change.clear = bits;
     error = threads_run(change_securebits, &change);
     if (error > 0) {
         errno = error;
-        refused(&functions[INDEX_set_securebits]);
+        return refused(&functions[INDEX_set_securebits]);
     }
-    return error == 0 ? 0 : -1;
+    return error < 0 ? NULL : Py_NewRef(Py_None);
 }
-
-#define SECUREBIT(name, place, text)                                                                      \
-    {#name, get_securebit, set_securebit, text, (void *)(intptr_t)BIT(2 * place)},                        \
-    {#name "_locked", get_securebit, set_securebit, #name " cannot be changed any more.",                 \
-     (void *)(intptr_t)BIT(2 * place + 1)}
-
-/* In the kernel's order: two bits each, the second being the lock. */
-static PyGetSetDef securebits[] = {
-    SECUREBIT(noroot, 0, "uid 0 gives no capabilities at exec."),
-    SECUREBIT(no_setuid_fixup, 1, "Changing user ids leaves the capability sets alone."),
-    SECUREBIT(keep_caps, 2, "The permitted set outlives a change from uid 0; exec clears it."),
-    SECUREBIT(no_cap_ambient_raise, 3, "Nothing can be added to the ambient set."),
-    SECUREBIT(exec_restrict_file, 4, "Interpreters should run only files that the user may execute."),
-    SECUREBIT(exec_deny_interactive, 5, "Interpreters should run no commands but those in files."),
-    {NULL, NULL, NULL, NULL, NULL},
-};
-
-static PyType_Slot securebits_slots[] = {
-    {Py_tp_getset, securebits},
-    {0, NULL},
-};
-
-static PyType_Spec securebits_type = {
-    .name = "_prctl._SecurebitsAttributes",
-    .basicsize = sizeof(PyObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = securebits_slots,
-};
 
 /* The kernel's struct sock_fprog. */
 struct program {
@@ -1005,6 +951,7 @@ static PyMethodDef option_methods[] = {
 };
 
 static PyMethodDef other_methods[] = {
+    {"_securebits_change", securebits_change, METH_VARARGS, securebits_change_doc},
     {"prctl", (PyCFunction)(void (*)(void))call_prctl, METH_VARARGS | METH_KEYWORDS, prctl_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -1060,20 +1007,6 @@ public_name(const char *name)
     return strncmp(name, "PR_", 3) == 0 ? name + 3 : name;
 }
 
-/* A name as C has it, or NULL, perhaps with an exception: no name of the tables has a NUL in it, or what UTF-8 cannot say. */
-static const char *
-name_get(PyObject *name)
-{
-    Py_ssize_t length;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &length);
-
-    if (utf8 != NULL && strlen(utf8) == (size_t)length)
-        return utf8;
-    if (utf8 == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-        PyErr_Clear();
-    return NULL;
-}
-
 /* Raises unless that has been done. Returns NULL. */
 static PyObject *
 no_attribute(const char *module, PyObject *name)
@@ -1117,8 +1050,8 @@ PyDoc_STRVAR(getattr_doc, "__getattr__(name, /)\n--\n\nMake what has not been as
 static PyObject *
 module_getattr(PyObject *module, PyObject *name)
 {
-    const char *c_name = name_get(name);
-    PyObject *value = c_name == NULL ? NULL : make(module, c_name);
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL);
+    PyObject *value = utf8 == NULL ? NULL : make(module, utf8);
 
     if (value == NULL)
         return no_attribute("_prctl", name);
@@ -1132,14 +1065,14 @@ PyDoc_STRVAR(public_doc, "_public(name, /)\n--\n\nReturn what prctl has under th
 static PyObject *
 module_public(PyObject *module, PyObject *name)
 {
-    const char *c_name = name_get(name), *public;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL), *public;
 
-    if (c_name == NULL)
-        return no_attribute("prctl", name);
-    if (find_method(c_name, PUBLIC_TABLES) != NULL || strcmp(c_name, "CAP_LAST_CAP") == 0)
+    if (utf8 == NULL)
+        return NULL;
+    if (find_method(utf8, PUBLIC_TABLES) != NULL || strcmp(utf8, "CAP_LAST_CAP") == 0)
         return PyObject_GetAttr(module, name);
     for (size_t i = 0; i < COUNT(constants); i++)
-        if ((public = public_name(constants[i].name)) != NULL && strcmp(public, c_name) == 0)
+        if ((public = public_name(constants[i].name)) != NULL && strcmp(public, utf8) == 0)
             return PyLong_FromUnsignedLongLong(constants[i].number);
     return no_attribute("prctl", name);
 }
@@ -1213,9 +1146,7 @@ static PyMethodDef module_methods[] = {
 static int
 prctl_exec(PyObject *module)
 {
-    if (sets_exec(module) < 0 || add_type(module, &securebits_type) < 0)
-        return -1;
-    return PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
+    return sets_exec(module) < 0 ? -1 : PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
 }
 
 PyDoc_STRVAR(module_doc, "prctl(2), the capability sets and the process title: what the module prctl is built on.");

@@ -49,9 +49,6 @@ PyObject *refused(const struct function *function);
 /* Raise the OSError of an errno, with an explanation behind strerror()'s text when there is one. Returns NULL. */
 PyObject *raise_errno(int error, const char *explanation);
 
-/* Put a new type into the module, under the name of the spec. Returns 0, or -1 with an exception. */
-int add_type(PyObject *module, PyType_Spec *spec);
-
 /* What belongs to the process, not to an interpreter (title, ptracer), is changed under this lock, which survives fork().
  * No Python code runs while it is held. */
 void process_lock(void);

@@ -1,5 +1,5 @@
 /*
- * What every file needs: errors, types, small files of /proc, and the lock of what belongs to the process.
+ * What every file needs: errors, small files of /proc, and the lock of what belongs to the process.
  */
 #include "prctlmodule.h"
 
@@ -31,16 +31,6 @@ raise_errno(int error, const char *explanation)
         Py_DECREF(exception);
     }
     return NULL;
-}
-
-int
-add_type(PyObject *module, PyType_Spec *spec)
-{
-    PyObject *type = PyType_FromModuleAndSpec(module, spec, NULL);
-    int result = type == NULL ? -1 : PyModule_AddObjectRef(module, strchr(spec->name, '.') + 1, type);
-
-    Py_XDECREF(type);
-    return result;
 }
 
 ssize_t

@@ -7,10 +7,8 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <structmember.h>
 #include <sys/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -145,62 +143,6 @@ capability_name(int number)
     result = PyUnicode_FromString(strncmp(known, "cap_", 4) == 0 ? known + 4 : known);
     (void)cap_free(known); /* fails only for what libcap has not allocated */
     return result;
-}
-
-/* The number of a name in any case, with or without cap_; -1 when there is none, -2 with an exception. */
-static int
-number_of_name(PyObject *text)
-{
-    char name[32];
-    Py_ssize_t length;
-    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &length), *bare = name;
-
-    if (utf8 == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-            return -2;
-        PyErr_Clear();
-        return -1;
-    }
-    if ((size_t)length >= sizeof name || strlen(utf8) != (size_t)length)
-        return -1;
-    for (Py_ssize_t i = 0; i <= length; i++)
-        name[i] = utf8[i] >= 'a' && utf8[i] <= 'z' ? (char)(utf8[i] - 'a' + 'A') : utf8[i];
-    if (strncmp(name, "CAP_", 4) == 0)
-        bare += 4;
-    for (size_t i = 0; i < COUNT(capabilities); i++)
-        if (strcmp(bare, capabilities[i].name) == 0)
-            return (int)i;
-    if (strcmp(bare, "LAST_CAP") == 0) /* python-prctl took CAP_LAST_CAP for one */
-        return last_capability;
-    for (int number = COUNT(capabilities); number < 64; number++) {
-        PyObject *other = capability_name(number), *upper;
-        int same;
-        if (other == NULL)
-            return -2;
-        upper = PyObject_CallMethod(other, "upper", NULL);
-        Py_DECREF(other);
-        if (upper == NULL)
-            return -2;
-        same = PyUnicode_CompareWithASCIIString(upper, bare) == 0;
-        Py_DECREF(upper);
-        if (same)
-            return number;
-    }
-    return -1;
-}
-
-/* A capability given as a name or as a number; -1 with an exception. */
-static int
-capability_get(PyObject *object)
-{
-    int number;
-
-    if (!PyUnicode_Check(object))
-        return capability_number(object);
-    number = number_of_name(object);
-    if (number == -1)
-        PyErr_Format(PyExc_ValueError, "Unknown capability: %U", object);
-    return number < 0 ? -1 : number;
 }
 
 /* "permitted does not have net_raw, sys_admin", or NULL with an exception. */
@@ -485,56 +427,14 @@ wrong_count(const char *name, Py_ssize_t expected, Py_ssize_t given)
     return expected != given;
 }
 
-PyDoc_STRVAR(cap_number_doc,
-"_cap_number(capability, /)\n--\n\nReturn the number of a capability that is given as a name or as a number.");
+PyDoc_STRVAR(cap_number_doc, "_cap_number(capability, /)\n--\n\nReturn a capability given as a number, 0 to 63, as an int.");
 
 static PyObject *
 cap_number(PyObject *Py_UNUSED(module), PyObject *argument)
 {
-    int number = capability_get(argument);
+    int number = capability_number(argument);
 
     return number < 0 ? NULL : PyLong_FromLong(number);
-}
-
-PyDoc_STRVAR(cap_mask_doc, "_cap_mask(capabilities, /)\n--\n\nReturn the capabilities of an iterable as a mask.");
-
-static PyObject *
-cap_mask(PyObject *Py_UNUSED(module), PyObject *argument)
-{
-    PyObject *iterator = PyObject_GetIter(argument), *item;
-    uint64_t mask = 0;
-
-    if (iterator == NULL)
-        return NULL;
-    while ((item = PyIter_Next(iterator)) != NULL) {
-        int number = capability_get(item);
-        Py_DECREF(item);
-        if (number < 0)
-            break;
-        mask |= MASK(number);
-    }
-    Py_DECREF(iterator);
-    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(mask);
-}
-
-PyDoc_STRVAR(cap_names_doc, "_cap_names(mask, /)\n--\n\nReturn the names of the capabilities of a mask, as a list.");
-
-static PyObject *
-cap_names(PyObject *Py_UNUSED(module), PyObject *argument)
-{
-    uint64_t mask = PyLong_AsUnsignedLongLong(argument);
-    PyObject *names = PyErr_Occurred() ? NULL : PyList_New(0);
-
-    for (int number = 0; names != NULL && number < 64; number++) {
-        PyObject *name;
-        if (!(mask & MASK(number)))
-            continue;
-        name = capability_name(number);
-        if (name == NULL || PyList_Append(names, name) < 0)
-            Py_CLEAR(names);
-        Py_XDECREF(name);
-    }
-    return names;
 }
 
 PyDoc_STRVAR(cap_has_doc,
@@ -621,89 +521,6 @@ capset_masks(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t
         return raise_errno(error, NULL);
     return error < 0 ? NULL : Py_NewRef(Py_None);
 }
-
-/*
- * The type that CapabilitySet of prctl.py is derived from: an attribute for each capability
- */
-
-struct attributes {
-    PyObject_HEAD
-    int set;
-};
-
-/* Which set, or -1 with an exception. */
-static int
-set_of(PyObject *self)
-{
-    int set = ((struct attributes *)self)->set;
-
-    if (set >= 0 && set < SETS)
-        return set;
-    PyErr_Format(PyExc_ValueError, "Unknown set: %d", set);
-    return -1;
-}
-
-static PyObject *
-get_attribute(PyObject *self, void *number)
-{
-    int set = set_of(self);
-    int has = set < 0 ? -1 : set_has((enum set)set, (int)(intptr_t)number);
-
-    if (has < 0)
-        return PyErr_Occurred() ? NULL : raise_errno(errno, NULL);
-    return PyBool_FromLong(has);
-}
-
-static int
-set_attribute(PyObject *self, PyObject *value, void *number)
-{
-    uint64_t mask = MASK((intptr_t)number);
-    int set = set_of(self), raise;
-
-    if (set < 0)
-        return -1;
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "a capability cannot be deleted: assign False");
-        return -1;
-    }
-    raise = PyObject_IsTrue(value);
-    return raise < 0 ? -1 : change_set((enum set)set, raise ? mask : 0, raise ? 0 : mask);
-}
-
-/* The same for every interpreter. last_cap is what python-prctl took for a capability. */
-static PyGetSetDef attributes[COUNT(capabilities) + 2];
-static char attribute_names[COUNT(capabilities)][24];
-
-static void
-fill_attributes(void)
-{
-    for (size_t i = 0; i < COUNT(capabilities); i++) {
-        for (size_t j = 0; capabilities[i].name[j] != '\0' && j < sizeof attribute_names[i] - 1; j++)
-            attribute_names[i][j] = (char)tolower((unsigned char)capabilities[i].name[j]);
-        attributes[i] = (PyGetSetDef){attribute_names[i], get_attribute, set_attribute, capabilities[i].text, (void *)i};
-    }
-    attributes[COUNT(capabilities)] = (PyGetSetDef){"last_cap", get_attribute, set_attribute,
-                                                    "The last capability that the kernel has.",
-                                                    (void *)(intptr_t)last_capability};
-}
-
-static PyMemberDef attributes_members[] = {
-    {"_set", T_INT, offsetof(struct attributes, set), 0, NULL},
-    {NULL, 0, 0, 0, NULL},
-};
-
-static PyType_Slot attributes_slots[] = {
-    {Py_tp_getset, attributes},
-    {Py_tp_members, attributes_members},
-    {0, NULL},
-};
-
-static PyType_Spec attributes_type = {
-    .name = "_prctl._CapabilityAttributes",
-    .basicsize = sizeof(struct attributes),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-    .slots = attributes_slots,
-};
 
 /*
  * python-prctl's functions of the same names
@@ -851,8 +668,6 @@ set_caps(PyObject *Py_UNUSED(module), PyObject *args)
 
 PyMethodDef sets_methods[] = {
     {"_cap_number", cap_number, METH_O, cap_number_doc},
-    {"_cap_mask", cap_mask, METH_O, cap_mask_doc},
-    {"_cap_names", cap_names, METH_O, cap_names_doc},
     {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
     {"_cap_read", cap_read, METH_O, cap_read_doc},
     {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},
@@ -869,7 +684,45 @@ capability_last(void)
     return last_capability;
 }
 
-/* Finds what capability_last() returns, and adds the type. */
+/* The names of all 64 that a mask can hold. */
+static PyObject *
+all_names(void)
+{
+    PyObject *names = PyTuple_New(64);
+
+    for (int number = 0; names != NULL && number < 64; number++) {
+        PyObject *name = capability_name(number);
+        if (name == NULL || PyTuple_SetItem(names, number, name) < 0)
+            Py_CLEAR(names);
+    }
+    return names;
+}
+
+/* The docstrings of those in our table. */
+static PyObject *
+all_texts(void)
+{
+    PyObject *texts = PyTuple_New(COUNT(capabilities));
+
+    for (size_t i = 0; texts != NULL && i < COUNT(capabilities); i++) {
+        PyObject *text = PyUnicode_FromString(capabilities[i].text);
+        if (text == NULL || PyTuple_SetItem(texts, (Py_ssize_t)i, text) < 0)
+            Py_CLEAR(texts);
+    }
+    return texts;
+}
+
+/* Steals value. */
+static int
+add_object(PyObject *module, const char *name, PyObject *value)
+{
+    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+
+    Py_XDECREF(value);
+    return result;
+}
+
+/* What prctl.py makes the attributes of: _CAPABILITY_NAMES and _CAPABILITY_TEXTS, in the order of the numbers. */
 int
 sets_exec(PyObject *module)
 {
@@ -878,9 +731,7 @@ sets_exec(PyObject *module)
     if (last < 0)
         return raise_errno(errno, "cannot tell the last capability"), -1;
     last_capability = last;
-    process_lock();
-    if (attributes[0].name == NULL)
-        fill_attributes();
-    process_unlock();
-    return add_type(module, &attributes_type);
+    if (add_object(module, "_CAPABILITY_NAMES", all_names()) < 0)
+        return -1;
+    return add_object(module, "_CAPABILITY_TEXTS", all_texts());
 }
