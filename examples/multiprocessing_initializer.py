@@ -33,26 +33,26 @@ def end_with_master() -> None:
     if master is None:
         raise RuntimeError("this process has not been started by multiprocessing")
 
-    def end_if_orphaned(*_: object) -> None:
-        if os.getppid() != master.pid:
-            os._exit(1)
+    def end() -> None:
+        wait()
+        os._exit(1)
+
+    def wait_for_another_parent() -> None:
+        while os.getppid() == master.pid:  # asked first: it may be gone by now
+            signal.sigwait({signal.SIGURG})
 
     if os.getppid() == master.pid:  # fork, spawn
         # The signal comes when the *thread* ends that has started this process, and a Pool's
-        # threads do: SIGKILL here would end workers that hold a lock, and join() would hang. A
-        # worker that ends has no handler any more, hence a signal that does nothing by itself.
-        signal.signal(signal.SIGURG, end_if_orphaned)
+        # threads do: SIGKILL here would end workers that hold a lock, and join() would hang. So
+        # a thread takes the signal, one that does nothing by itself, and asks who the parent is.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGURG})
         prctl.set_pdeathsig(signal.SIGURG)
-        end_if_orphaned()  # before that line, its end would not have been told
+        wait = wait_for_another_parent
     else:
         # forkserver: the parent is the server, which lives as long as its children. But there is
         # a pipe from the master, and it breaks. (It has, when this is an orphan already.)
-        threading.Thread(target=wait_for_the_end_of, args=[master], daemon=True).start()
-
-
-def wait_for_the_end_of(master: multiprocessing.process.BaseProcess) -> None:
-    master.join()
-    os._exit(1)
+        wait = master.join
+    threading.Thread(target=end, daemon=True).start()
 
 
 def worker_number() -> str:
