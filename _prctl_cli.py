@@ -298,7 +298,7 @@ def _title(text):
 def _status(pid):
     """The fields of its status; none when it may not be read."""
     try:
-        return operations.status_fields(f"/proc/{pid}")
+        return operations.status_fields(operations.contents(f"/proc/{pid}/status"))
     except PermissionError:
         return {}
     except FileNotFoundError:
