@@ -67,8 +67,8 @@ class Popen(subprocess.Popen):
     *pdeathsig* and is not started by the main thread itself is started by a new one that stays as
     long as the child does: RuntimeError if this interpreter has no daemon threads.
 
-    Scope: the calling thread, which the child takes after in everything else. Since Linux 3.5. See
-    prctl(2), capabilities(7), and subprocess.
+    Scope: the calling thread, which the child takes after in everything else. Since Linux 3.5, and
+    4.3 with *user*. See prctl(2), capabilities(7), and subprocess.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ def launcher(
     A step that fails is one line on standard error and exit status 125; an unknown command is 127,
     one that cannot be executed 126. OSError when the launcher's file cannot be reached.
 
-    Scope: the calling thread, which the list is made for. Since Linux 3.5. See prctl(2) and
+    Scope: the calling thread, which the list is made for. Since Linux as there. See prctl(2) and
     capabilities(7).
     """
     wanted = _checked(_Attributes(*map(locals().get, _Attributes._fields)))

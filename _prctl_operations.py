@@ -263,7 +263,7 @@ def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no
     no other has made any. At last /proc/self/task is read: RuntimeError names the threads that
     are not as they should be; the others are. After either, end the process.
 
-    Scope: the whole process. Since Linux 3.5. See capabilities(7) and credentials(7).
+    Scope: the whole process. Since Linux 4.10. See capabilities(7) and credentials(7).
     """
     wish = _wish(user, group, groups, prctl._mask(_sequence(keep)), ambient, no_new_privs)
     now = current_state()
@@ -416,8 +416,8 @@ def _verify(wish):
 
 def _differences(found, expected, wish):
     for name, value in expected.items():
-        if found[name] != value:
-            yield f"{name} is {found[name]}, not {value}"
+        if found.get(name) != value:
+            yield f"{name} is {found.get(name)}, not {value}"
     if {*map(int, found["Groups"].split())} != set(wish.groups):
         yield f"Groups is {found['Groups']}, not {wish.groups}"
     if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
