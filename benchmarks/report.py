@@ -52,6 +52,16 @@ def line(row):
     return text.rstrip()
 
 
+def as_json(results):
+    """A line for each row."""
+    rows = [
+        f"  {json.dumps(name)}: {json.dumps(row, ensure_ascii=False)}"
+        for name, row in results["rows"].items()
+    ]
+    machine = json.dumps(results["machine"])
+    return f'{{\n "machine": {machine},\n "rows": {{\n' + ",\n".join(rows) + "\n }\n}\n"
+
+
 # For the documentation: ratios only, for the times are those of one machine.
 
 COLORS = {
@@ -134,18 +144,17 @@ def table(results):
     """The same in figures, as CSV."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["", "prctl", "quartiles", "by prctl.name", "best peer", "", "prctl : peer"])
+    writer.writerow(["", "prctl", "quartiles", "prctl.name", "best peer", "prctl : peer"])
     for row in results["rows"].values():
         low, ratio, high = map(figures, row["to_limit"]["prctl"])
         by_name, peer = row["to_limit"].get("prctl.name"), row["best_peer"]
         writer.writerow(
             [
-                f"``{row['what']}``" if "(" in row["what"] else row["what"],
+                row["what"],
                 ratio,
-                f"{low} to {high}",
+                f"{low}-{high}",
                 figures(by_name[1]) if by_name else "",
-                figures(row["to_limit"][peer][1]) if peer else "",
-                peer or "",
+                f"{figures(row['to_limit'][peer][1])} {peer}" if peer else "",
                 figures(row["to_peer"][1]) if peer else "",
             ]
         )
