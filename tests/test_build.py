@@ -15,7 +15,7 @@ import _prctl
 
 LIBRARY = Path(_prctl.__file__)
 INSTALLED = importlib.metadata.distribution("python-prctl")
-FOR_ANY_MACHINE = re.search(r"-(many|musl)linux_", INSTALLED.read_text("WHEEL"))
+FOR_ANY_MACHINE = re.search(r"-(many|musl)linux_", INSTALLED.read_text("WHEEL") or "")
 STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 PACKAGES = ["libcap-dev (Debian", "libcap-devel (Fedora", "libcap-dev (Alpine"]
 
