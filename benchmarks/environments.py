@@ -11,7 +11,7 @@ import venv
 from pathlib import Path
 
 HERE = Path(__file__).parent
-WHEELS = HERE.parent / "build" / "wheel"  # ./dev builds ours there
+WHEELS = HERE.parent / "dist"  # what would be uploaded, which ./dev bench makes beforehand
 
 
 def compile_c(source, output, *flags):
