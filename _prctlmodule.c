@@ -1016,6 +1016,20 @@ no_attribute(const char *module, PyObject *name)
     return NULL;
 }
 
+/* A name as C has it, or NULL, perhaps with an exception: no name of the tables has a NUL in it, or what UTF-8 cannot say. */
+static const char *
+name_get(PyObject *name)
+{
+    Py_ssize_t length;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(name, &length);
+
+    if (utf8 != NULL && strlen(utf8) == (size_t)length)
+        return utf8;
+    if (utf8 == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+        PyErr_Clear();
+    return NULL;
+}
+
 static PyObject *
 make_function(PyObject *module, PyMethodDef *method)
 {
@@ -1050,8 +1064,8 @@ PyDoc_STRVAR(getattr_doc, "__getattr__(name, /)\n--\n\nMake what has not been as
 static PyObject *
 module_getattr(PyObject *module, PyObject *name)
 {
-    const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL);
-    PyObject *value = utf8 == NULL ? NULL : make(module, utf8);
+    const char *c_name = name_get(name);
+    PyObject *value = c_name == NULL ? NULL : make(module, c_name);
 
     if (value == NULL)
         return no_attribute("_prctl", name);
@@ -1065,14 +1079,14 @@ PyDoc_STRVAR(public_doc, "_public(name, /)\n--\n\nReturn what prctl has under th
 static PyObject *
 module_public(PyObject *module, PyObject *name)
 {
-    const char *utf8 = PyUnicode_AsUTF8AndSize(name, NULL), *public;
+    const char *c_name = name_get(name), *public;
 
-    if (utf8 == NULL)
-        return NULL;
-    if (find_method(utf8, PUBLIC_TABLES) != NULL || strcmp(utf8, "CAP_LAST_CAP") == 0)
+    if (c_name == NULL)
+        return no_attribute("prctl", name);
+    if (find_method(c_name, PUBLIC_TABLES) != NULL || strcmp(c_name, "CAP_LAST_CAP") == 0)
         return PyObject_GetAttr(module, name);
     for (size_t i = 0; i < COUNT(constants); i++)
-        if ((public = public_name(constants[i].name)) != NULL && strcmp(public, utf8) == 0)
+        if ((public = public_name(constants[i].name)) != NULL && strcmp(public, c_name) == 0)
             return PyLong_FromUnsignedLongLong(constants[i].number);
     return no_attribute("prctl", name);
 }

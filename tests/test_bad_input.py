@@ -793,7 +793,7 @@ NOT_ANYHOW = {"sched_core_create", "sched_core_share_to", "futex_hash_set_slots"
 NOT_ANYHOW |= {"set_mm", "set_mm_map"}
 MAY_KILL = ["set_seccomp", "set_syscall_user_dispatch"]  # by rights
 MAY_KILL += ["set_endian", "pac_reset_keys", "set_shadow_stack_status"]
-PRIVATE = [f"_prctl.{name}" for name in vars(_prctl) if re.match("_[a-z]", name)]
+PRIVATE = [f"_prctl.{name}" for name in dir(_prctl) if re.match("_[a-z]", name)]
 
 integers = st.integers() | st.sampled_from(
     [

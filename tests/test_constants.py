@@ -37,7 +37,7 @@ CONSTANT = re.compile("(PR|CAP|SECBIT|SECURE|SECCOMP|SYSCALL)_")
 
 
 def test_the_extension_has_the_constants_of_the_table_and_no_others():
-    assert {name: value for name, value in vars(_prctl).items() if CONSTANT.match(name)} == NUMBERS
+    assert {n: getattr(_prctl, n) for n in dir(_prctl) if CONSTANT.match(n)} == NUMBERS
 
 
 def test_every_number_is_an_int():
@@ -53,7 +53,7 @@ def test_the_module_has_the_arguments_without_pr_and_the_others_as_they_are():
     expected = {
         name.removeprefix("PR_"): value for name, value in NUMBERS.items() if name not in HIDDEN
     }
-    assert {name: vars(prctl).get(name) for name in expected} == expected
+    assert {name: getattr(prctl, name, None) for name in expected} == expected
 
 
 @pytest.mark.parametrize("name", sorted(HIDDEN))
@@ -64,7 +64,7 @@ def test_the_number_of_an_option_is_in_the_extension_only(name):
 
 
 def test_the_module_has_no_capability_but_those_of_the_table():
-    names = {name for name in vars(prctl) if name.startswith("CAP_")}
+    names = {name for name in dir(prctl) if name.startswith("CAP_")}
     assert names == {name for name in NUMBERS if name.startswith("CAP_")}
 
 

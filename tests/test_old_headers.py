@@ -14,11 +14,13 @@ LAST_CENTURY = """
 
 SHOW = """
 import json, sys
-import _prctl
-numbers = {name: value for name, value in vars(_prctl).items() if isinstance(value, int)}
-others = sorted(vars(_prctl).keys() - numbers)
+import _prctl, prctl
+everything = {name: getattr(_prctl, name) for name in dir(_prctl)}
+numbers = {name: value for name, value in everything.items() if isinstance(value, int)}
+others = sorted(everything.keys() - numbers)
 documentation = {name: getattr(_prctl, name).__doc__ for name in others}
-exported = {name: value for name, value in _prctl._EXPORTED.items() if isinstance(value, int)}
+public = {name: getattr(prctl, name) for name in prctl.__all__}
+exported = {name: value for name, value in public.items() if isinstance(value, int)}
 json.dump([_prctl.__file__, numbers, documentation, exported], sys.stdout)
 """
 

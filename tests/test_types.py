@@ -83,7 +83,7 @@ def test_the_attributes_of_a_set_are_the_capabilities():
 
 
 def test_the_attributes_of_securebits_are_the_bits_with_their_locks():
-    bits = [name.removeprefix("SECBIT_").lower() for name in vars(prctl) if name[:7] == "SECBIT_"]
+    bits = [name.removeprefix("SECBIT_").lower() for name in prctl.__all__ if name[:7] == "SECBIT_"]
     assert attributes("Securebits") == [(name, "bool") for name in bits]
     assert properties(prctl.Securebits) == bits
 
