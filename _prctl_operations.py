@@ -201,7 +201,7 @@ def _read(path):
 
 
 def _refuse_unmapped(which, numbers):
-    """PermissionError unless the ids exist in the user namespace, by its map (user_namespaces(7))."""
+    """PermissionError unless the ids exist in the user namespace: see user_namespaces(7)."""
     lines = [list(map(int, line.split())) for line in _read(f"/proc/self/{which}_map").splitlines()]
     for number in sorted(set(numbers)):
         if lines and not any(first <= number < first + count for first, _, count in lines):
@@ -365,32 +365,37 @@ def _verify(wish):
     expected = {name: list(map(str, values)) for name, values in expected.items()}
     wrong = []
     for tid in os.listdir("/proc/self/task"):
-        found = _thread_status(tid)
-        if found is None:
-            continue
-        for name, value in expected.items():
-            if found[name].split() != value:
-                is_now = " ".join(found[name].split())
-                wrong.append(f"thread {tid}: {name} is {is_now}, not {' '.join(value)}")
-        if {*map(int, found["Groups"].split())} != set(wish.groups):
-            wrong.append(f"thread {tid}: Groups is {found['Groups'].strip()}, not {wish.groups}")
-        if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
-            wrong.append(f"thread {tid}: CapBnd is {found['CapBnd'].strip()}")
+        folder = f"/proc/self/task/{tid}"
+        try:
+            found = status_fields(folder)
+            differs = [
+                f"thread {tid}: {name} is {' '.join(found[name].split())}, not {' '.join(values)}"
+                for name, values in expected.items()
+                if found[name].split() != values
+            ]
+            if {*map(int, found["Groups"].split())} != set(wish.groups):
+                groups = found["Groups"].strip()
+                differs.append(f"thread {tid}: Groups is {groups}, not {wish.groups}")
+            if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
+                differs.append(f"thread {tid}: CapBnd is {found['CapBnd'].strip()}")
+            if differs and not _runs_no_code(folder):
+                wrong += differs
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
     if wrong:
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 
 
-def _thread_status(tid):
-    """The fields of /proc/self/task/TID/status; None for what runs no code of the process's."""
-    try:
-        stat, status = (_contents(f"/proc/self/task/{tid}/{name}") for name in ("stat", "status"))
-    except (FileNotFoundError, ProcessLookupError):
-        return None  # it has ended
-    state, *fields = stat.rpartition(b")")[2].split()
-    if state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER):
-        return None
-    lines = status.decode(errors="surrogateescape").split("\n")
+def status_fields(folder):
+    """What the status in a folder of /proc says, by field."""
+    lines = _contents(f"{folder}/status").decode(errors="surrogateescape").split("\n")
     return {name: value for name, _, value in (line.partition(":") for line in lines)}
+
+
+def _runs_no_code(folder):
+    """Whether a thread is dead, or a worker of the kernel's."""
+    state, *fields = _contents(f"{folder}/stat").rpartition(b")")[2].split()
+    return state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER)
 
 
 _PF_IO_WORKER, _PF_USER_WORKER = 0x10, 0x4000

@@ -1,8 +1,9 @@
 """What calls cost beside the system calls that they make, and beside other libraries.
 
 Run by ``./dev bench``. All of a row take turns, a few milliseconds each, so that whatever else the
-machine does meets all of them. A figure is the median of the rounds; a ratio is the median of the
-ratios of each round, with its quartiles.
+machine does meets all of them, and where one thread works alone the time of the processor counts. A
+figure is the median of the rounds, a ratio the median of the ratios of each round, with its
+quartiles.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import environments
 import report
 import rows
 
-ROUND = 0.002  # seconds that a turn takes at least
+ROUND = 2e6  # nanoseconds that a turn takes at least
 FEWEST = 3  # rounds
 
 
@@ -56,17 +57,14 @@ class Once:
         pass
 
 
-class Fresh:
-    """A new interpreter for each time, which has imported nothing."""
-
-    code = {
-        "import": """
-from time import perf_counter as now
+CODES = {
+    "import": """
+from time import thread_time as now
 start = now()
 {statement}
 print((now() - start) * 1e9)
 """,
-        "memory": """
+    "memory": """
 def resident():
     with open("/proc/self/smaps_rollup") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
@@ -75,10 +73,14 @@ before = resident()
 {statement}
 print(resident() - before)
 """,
-    }
+}
+
+
+class Fresh:
+    """A new interpreter for each time, which has imported nothing."""
 
     def __init__(self, python, how, statements):
-        codes = [self.code[how].format(statement=statement) for statement in statements]
+        codes = [CODES[how].format(statement=statement) for statement in statements]
         self.commands = [[python, "-I", "-c", code] for code in codes]
 
     def ask(self, place, number):
@@ -93,12 +95,13 @@ def start(row, name, program, statements):
     if name == "C":
         [arguments] = statements
         return Live([program, *arguments.split()])
-    if row.how in Fresh.code:
+    if row.how in CODES:
         return Fresh(program, row.how, statements)
     task = {
         "module": rows.MODULES[name],
         "how": row.how,
         "setup": row.setup,
+        "clock": row.clock,
         "statements": statements,
     }
     command = [program, "-I", environments.HERE / "worker.py", json.dumps(task)]
@@ -109,11 +112,7 @@ def calibrate(row, worker, place):
     """How often a statement fits a turn; the first times are not counted."""
     worker.ask(place, 1)
     number = 1
-    while row.how in ("loop", "thread"):
-        begin = time.perf_counter()
-        worker.ask(place, number)
-        if time.perf_counter() - begin >= ROUND:
-            break
+    while row.how in ("loop", "thread") and worker.ask(place, number) * number < ROUND:
         number *= 2
     return number
 
@@ -200,6 +199,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=4.5, help="for each row (default: 4.5)")
     parser.add_argument("--gib", type=float, default=4, help="for the row with much memory")
     parser.add_argument("--no-peers", action="store_true", help="measure this library alone")
+    parser.add_argument(
+        "--build", type=Path, default="build/bench", metavar="DIR", help="for what is made"
+    )
     options = parser.parse_args()
     chosen = [
         row
@@ -208,7 +210,7 @@ def main():
     ]
     if not chosen:
         parser.error(f"no such row; there are {', '.join(r.name for r in rows.table(0))}")
-    starts = environments.prepare(Path("build/bench"), not options.no_peers)
+    starts = environments.prepare(options.build, not options.no_peers)
     results = {"machine": machine(), "rows": {}}
     print(report.head(results["machine"]))
     for row in chosen:

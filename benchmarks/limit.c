@@ -35,11 +35,11 @@ check(long result, const char *what)
 }
 
 static double
-now(void)
+now(clockid_t clock)
 {
     struct timespec time;
 
-    clock_gettime(CLOCK_MONOTONIC, &time);
+    clock_gettime(clock, &time);
     return (double)time.tv_sec * 1e9 + (double)time.tv_nsec;
 }
 
@@ -219,8 +219,6 @@ read_result(void)
     while ((task = readdir(tasks)) != NULL) {
         if (task->d_name[0] == '.')
             continue;
-        snprintf(path, sizeof path, "/proc/self/task/%s/stat", task->d_name);
-        read_file(path);
         snprintf(path, sizeof path, "/proc/self/task/%s/status", task->d_name);
         read_file(path);
     }
@@ -246,7 +244,7 @@ prepare_drop(long threads)
 }
 
 /*
- * Measuring
+ * Measuring: in time of the processor, which others on the machine do not lengthen, unless threads work together
  */
 
 static void
@@ -255,27 +253,60 @@ prepare_waiting(long threads)
     make_threads(threads - 1, wait_for_ever);
 }
 
+struct loop {
+    const char *name;
+    void (*call)(void);
+    void (*prepare)(long threads);
+    clockid_t clock;
+    enum { MANY_TIMES, ONCE_IN_A_THREAD, ONCE_IN_A_PROCESS } how;
+};
+
 static double
-time_loop(void (*call)(void), long number)
+time_loop(const struct loop *loop, long number)
 {
-    double begin = now();
+    double begin = now(loop->clock);
 
     for (long i = 0; i < number; i++)
-        call();
-    return now() - begin;
+        loop->call();
+    return now(loop->clock) - begin;
 }
 
-/* What can be done only once in a process. */
+struct task {
+    const struct loop *loop;
+    double taken;
+};
+
+static void *
+time_task(void *argument)
+{
+    struct task *task = argument;
+
+    task->taken = time_loop(task->loop, 1);
+    return NULL;
+}
+
 static double
-time_fork(void (*prepare)(long), long threads, void (*call)(void))
+time_in_thread(const struct loop *loop)
+{
+    struct task task = {loop, 0};
+    pthread_t thread;
+
+    if (pthread_create(&thread, NULL, time_task, &task) != 0)
+        exit(1);
+    pthread_join(thread, NULL);
+    return task.taken;
+}
+
+static double
+time_in_process(const struct loop *loop, long threads)
 {
     int pipes[2], status;
     double taken;
 
     check(pipe(pipes), "pipe");
     if (fork() == 0) {
-        prepare(threads);
-        taken = time_loop(call, 1);
+        loop->prepare(threads);
+        taken = time_loop(loop, 1);
         check(write(pipes[1], &taken, sizeof taken), "write");
         _exit(0);
     }
@@ -287,21 +318,16 @@ time_fork(void (*prepare)(long), long threads, void (*call)(void))
     return taken;
 }
 
-static const struct loop {
-    const char *name;
-    void (*call)(void);
-    void (*prepare)(long threads);
-    int once;
-} loops[] = {
-    {"get_dumpable", get_dumpable, prepare_waiting, 0},
-    {"set_name", set_name, prepare_waiting, 0},
-    {"get_name", get_name, prepare_waiting, 0},
-    {"capget", capget, prepare_waiting, 0},
-    {"capget_capset", capget_capset, prepare_waiting, 0},
-    {"memcpy", copy_title, prepare_waiting, 0},
-    {"setresuid", set_all_ids, prepare_waiting, 0},
-    {"capbset_drop", drop_all, prepare_waiting, 1},
-    {"drop_privileges", drop_privileges, prepare_drop, 1},
+static const struct loop loops[] = {
+    {"get_dumpable", get_dumpable, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"set_name", set_name, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"get_name", get_name, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capget", capget, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capget_capset", capget_capset, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"memcpy", copy_title, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capbset_drop", drop_all, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, ONCE_IN_A_THREAD},
+    {"setresuid", set_all_ids, prepare_waiting, CLOCK_MONOTONIC, MANY_TIMES},
+    {"drop_privileges", drop_privileges, prepare_drop, CLOCK_MONOTONIC, ONCE_IN_A_PROCESS},
 };
 
 int
@@ -318,14 +344,12 @@ main(int argc, char **argv)
     }
     while (prctl(PR_CAPBSET_READ, last_capability + 1, 0, 0, 0) >= 0)
         last_capability++;
-    if (!loop->once)
+    if (loop->how == MANY_TIMES)
         loop->prepare(threads);
     while (scanf("%*d %ld", &number) == 1) {
-        double taken = 0;
-        if (!loop->once)
-            taken = time_loop(loop->call, number);
-        for (long i = 0; loop->once && i < number; i++)
-            taken += time_fork(loop->prepare, threads, loop->call);
+        double taken = loop->how == MANY_TIMES ? time_loop(loop, number) : 0;
+        for (long i = 0; loop->how != MANY_TIMES && i < number; i++)
+            taken += loop->how == ONCE_IN_A_THREAD ? time_in_thread(loop) : time_in_process(loop, threads);
         printf("%f\n", taken / (double)number);
         fflush(stdout);
     }

@@ -54,7 +54,8 @@ def main():
     names[task["module"]] = importlib.import_module(task["module"])
     exec(f"from {task['module']} import *", names)
     exec(task["setup"], names)
-    timers = [timeit.Timer(statement, globals=names) for statement in task["statements"]]
+    clock = getattr(time, task["clock"])
+    timers = [timeit.Timer(each, timer=clock, globals=names) for each in task["statements"]]
     time_it = in_thread if task["how"] == "thread" else in_loop
     for line in sys.stdin:
         place, number = map(int, line.split())

@@ -82,6 +82,7 @@ struct slot {
 
 static struct {
     pid_t pid;
+    uid_t uid;
     struct slot *slots; /* a hash table by tid; never unmapped, for a late signal points into it */
     size_t capacity;    /* a power of two */
     size_t used;
@@ -310,6 +311,7 @@ give_up(struct slot *slot)
 /* Tasks that have no user mode to come back to: io_uring's and vhost's workers, and a main thread that has ended. They are
  * remembered, for each signal that they do not take stays queued. */
 static pid_t without_user_mode[1024];
+static size_t remembered; /* no place from here on has ever been used */
 
 /* /proc/self/task/TID/NAME, read without snprintf(): nothing of libc's that could lock. */
 static ssize_t
@@ -372,7 +374,7 @@ status_has(const char *status, const char *set)
 static int
 is_without_user_mode(pid_t tid)
 {
-    for (size_t i = 0; i < COUNT(without_user_mode); i++)
+    for (size_t i = 0; i < remembered; i++)
         if (without_user_mode[i] == tid) {
             if (task_state(tid) == 'W')
                 return 1;
@@ -388,6 +390,8 @@ remember_without_user_mode(pid_t tid)
         if (without_user_mode[i] == 0 ||
             (syscall(SYS_tgkill, all.pid, without_user_mode[i], 0) < 0 && errno == ESRCH)) {
             without_user_mode[i] = tid;
+            if (remembered <= i)
+                remembered = i + 1;
             return;
         }
 }
@@ -412,7 +416,7 @@ send_signal(struct slot *slot)
     info.si_signo = THREAD_SIGNAL;
     info.si_code = SI_QUEUE;
     info.si_pid = all.pid;
-    info.si_uid = getuid();
+    info.si_uid = all.uid;
     info.si_value.sival_ptr = slot;
     return (int)syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info);
 }
@@ -469,6 +473,8 @@ wait_for_all(atomic_int *counter)
         if (now() - looked < pause) /* answers and other signals wake, too */
             continue;
         looked = now();
+        if (atomic_load(counter) != count) /* they come, though slowly: to look at each would take longer */
+            continue;
         for (size_t i = 0; i < all.capacity; i++)
             if (atomic_load(&all.slots[i].state) == SENT || atomic_load(&all.slots[i].state) == TAKEN) {
                 look_after(&all.slots[i], now() - start);
@@ -651,6 +657,7 @@ run_everywhere(thread_function function, void *argument, enum how how)
 
     memset(&trouble, 0, sizeof trouble);
     all.pid = getpid();
+    all.uid = getuid();
     if (threads > 1 && !proc_is_ours()) {
         threads = -1;
         errno = ESRCH;
