@@ -266,16 +266,19 @@ static int
 set_read(enum set set, uint64_t *mask)
 {
     struct sets sets;
+    uint64_t possible = kernel_mask();
 
     *mask = 0;
+    if (set != BOUNDING && sets_get(&sets) < 0)
+        return -1;
     if (set < AMBIENT) {
-        if (sets_get(&sets) < 0)
-            return -1;
         *mask = sets.mask[set];
         return 0;
     }
+    if (set == AMBIENT) /* what both do not have is not there; one question remains, to know that the kernel answers it */
+        possible &= (sets.mask[PERMITTED] & sets.mask[INHERITABLE]) | 1;
     for (int number = 0; number <= last_capability; number++) {
-        int has = set_has(set, number);
+        int has = possible & MASK(number) ? set_has(set, number) : 0;
         if (has < 0)
             return -1;
         if (has)
