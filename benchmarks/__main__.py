@@ -175,8 +175,8 @@ def machine():
         processor = next(models, platform.machine()).strip()
     return {
         "processor": f"{os.cpu_count()} x {processor}",
-        "kernel": platform.release(),
-        "python": platform.python_version(),
+        "kernel": f"Linux {platform.release().partition('-')[0]}",
+        "python": f"CPython {platform.python_version()}",
         "libc": " ".join(platform.libc_ver()),
         "date": time.strftime("%Y-%m-%d"),
     }

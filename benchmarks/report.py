@@ -27,7 +27,7 @@ def amount(value, unit):
 
 def head(machine):
     return (
-        ", ".join(f"{name} {value}" for name, value in machine.items())
+        ", ".join(machine.values())
         + f"\n{'':31}{'ours':>9}{'x limit':>9}{'quartiles':>11}{'by name':>9}"
         + f"{'x peer':>8} best peer    at most"
     )
@@ -90,25 +90,27 @@ def chart(results):
             number = figures(ratio)
             parts.append(
                 f'<rect {box} fill="{COLORS[label]}"><title>{label}: {number}</title></rect>'
-                f'<text x="{end + 4}" y="{y + BAR - 2}" class="value">{number}</text>'
+                f'<text x="{end + 4}" y="{y + BAR - 2}" font-size="9">{number}</text>'
             )
             y += BAR
         y += GAP
+    where = escape(", ".join(results["machine"].values()))
+    parts.append(f'<text x="{WIDTH}" y="{y + 16}" text-anchor="end" font-size="10">{where}</text>')
     used = [label for label in COLORS if any(group[label] for group in bars)]
     return "\n".join([*_frame(y, place, 10**highest), *_legend(used), *parts, "</svg>\n"])
 
 
 def _frame(bottom, place, highest):
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 8}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom + 24}" role="img" '
         'font-family="sans-serif" font-size="12" fill="currentColor">'
     )
     yield "<title>Time or memory as a multiple of the limit</title>"
     # As a file of its own it follows the system; inside a page, the colour of the page's text.
     yield (
         "<style>svg:root { color: #1a1a1a } "
-        "@media (prefers-color-scheme: dark) { svg:root { color: #e4e4e4; background: #15171a } } "
-        ".value { font-size: 9px }</style>"
+        "@media (prefers-color-scheme: dark) "
+        "{ svg:root { color: #e4e4e4; background: #15171a } }</style>"
     )
     for power in range(int(math.log10(highest)) + 1):
         x, number = place(10**power), 10**power if power else "limit"
