@@ -43,27 +43,28 @@ static int
 text_from_str(PyObject *string, const char *what, size_t limit, struct text *text)
 {
     Py_ssize_t length, characters = PyUnicode_GetLength(string);
+    int has_nul;
 
-    switch (PyUnicode_FindChar(string, 0, 0, characters, 1)) {
-    case -1:
-        break;
-    case -2:
-        return -1;
-    default:
+    text->bytes = PyUnicode_AsUTF8AndSize(string, &length);
+    if (text->bytes != NULL) {
+        has_nul = memchr(text->bytes, '\0', (size_t)length) != NULL;
+    } else {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            return -1;
+        PyErr_Clear(); /* surrogates: bytes that os.fsdecode() could not decode */
+        has_nul = PyUnicode_FindChar(string, 0, 0, characters, 1) != -1;
+        if (PyErr_Occurred())
+            return -1;
+    }
+    if (has_nul) {
         PyErr_Format(PyExc_ValueError, "embedded null character in %s", what);
         return -1;
     }
     /* ASCII is the same in every encoding that a file system can have, and can be cut anywhere. */
-    text->bytes = PyUnicode_AsUTF8AndSize(string, &length);
     if (text->bytes != NULL && length == characters) {
         text->owner = Py_NewRef(string);
         text->length = (size_t)length < limit ? (size_t)length : limit;
         return 0;
-    }
-    if (text->bytes == NULL) {
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
-            return -1;
-        PyErr_Clear(); /* surrogates: bytes that os.fsdecode() could not decode */
     }
     text->owner = (size_t)characters <= limit ? PyUnicode_EncodeFSDefault(string) : NULL;
     if (text->owner != NULL && (size_t)PyBytes_Size(text->owner) > limit)
