@@ -220,7 +220,7 @@ def main():
         results["rows"][row.name] = summarize(row, measure(row, starts, options.seconds))
         print(report.line(results["rows"][row.name]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+        options.json.write_text(report.as_json(results))
     if options.svg:
         options.svg.write_text(report.chart(results))
 

@@ -52,6 +52,16 @@ def line(row):
     return text.rstrip()
 
 
+def as_json(results):
+    """A line for each row."""
+    rows = [
+        f"  {json.dumps(name)}: {json.dumps(row, ensure_ascii=False)}"
+        for name, row in results["rows"].items()
+    ]
+    machine = json.dumps(results["machine"])
+    return f'{{\n "machine": {machine},\n "rows": {{\n' + ",\n".join(rows) + "\n }\n}\n"
+
+
 # For the documentation: ratios only, for the times are those of one machine.
 
 COLORS = {

@@ -176,6 +176,15 @@ def test_a_constant_is_the_number_of_the_name(number):
     assert getattr(prctl, f"CAP_{_prctl.cap_to_name(number).upper()}") == number
 
 
+@pytest.mark.parametrize("number", [-1, 5, 2**31 - 1])
+def test_a_set_that_there_is_not_has_no_attributes(number):
+    nothing = prctl.CapabilitySet("nothing", number)
+    with pytest.raises(ValueError, match=f"Unknown set: {number}"):
+        nothing.chown  # noqa: B018
+    with pytest.raises(ValueError, match=f"Unknown set: {number}"):
+        nothing.chown = False
+
+
 def test_all_caps_are_the_running_kernels():
     assert list(prctl.ALL_CAPS) == list(range(prctl.CAP_LAST_CAP + 1))
 

@@ -166,6 +166,32 @@ def test_a_public_name_that_is_not_listed_is_a_class_or_a_door():
     assert found <= {"CapabilitySet", "Securebits"}
 
 
+@pytest.mark.parametrize("name", ["set_name\0", "\0", "", "\udcff", "CAP_LAST_CAP\0", "é"])
+@pytest.mark.parametrize("module", [prctl, _prctl], ids=lambda module: module.__name__)
+def test_what_can_be_no_name_is_an_attribute_error(module, name):
+    with pytest.raises(AttributeError, match=f"module '{module.__name__}' has no attribute"):
+        getattr(module, name)
+
+
+def test_a_function_or_constant_is_made_once_when_it_is_first_used():
+    source = """
+import prctl, _prctl
+names = ["set_name", "CAP_CHOWN", "SECBIT_NOROOT", "__all__"]
+print(sorted(vars(prctl).keys() & names), vars(_prctl).keys() & names)
+first = [getattr(prctl, name) for name in names]
+print([vars(prctl)[name] is value for name, value in zip(names, first)])
+print(prctl.set_name is _prctl.set_name)
+"""
+    assert support.run_python(source) == "[] set()\n[True, True, True, True]\nTrue\n"
+
+
+def test_everything_that_is_public_can_be_imported_at_once():
+    names = {}
+    exec("from prctl import *", names)
+    assert set(prctl.__all__) == names.keys() - {"__builtins__"}
+    assert len(prctl.__all__) == len(set(prctl.__all__))
+
+
 # ---- Documentation
 
 
