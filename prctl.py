@@ -313,7 +313,7 @@ def __getattr__(name):
 
 
 def __dir__():
-    return {*globals(), *__getattr__("__all__"), "prctl"}
+    return {*globals(), *sys.modules[__name__].__all__, "prctl"}
 
 
 class _Module(type(sys)):

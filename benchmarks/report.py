@@ -144,18 +144,17 @@ def table(results):
     """The same in figures, as CSV."""
     output = io.StringIO()
     writer = csv.writer(output, lineterminator="\n")
-    writer.writerow(["", "prctl", "quartiles", "by prctl.name", "best peer", "", "prctl : peer"])
+    writer.writerow(["", "prctl", "quartiles", "prctl.name", "best peer", "prctl : peer"])
     for row in results["rows"].values():
         low, ratio, high = map(figures, row["to_limit"]["prctl"])
         by_name, peer = row["to_limit"].get("prctl.name"), row["best_peer"]
         writer.writerow(
             [
-                f"``{row['what']}``" if "(" in row["what"] else row["what"],
+                row["what"],
                 ratio,
-                f"{low} to {high}",
+                f"{low}-{high}",
                 figures(by_name[1]) if by_name else "",
-                figures(row["to_limit"][peer][1]) if peer else "",
-                peer or "",
+                f"{figures(row['to_limit'][peer][1])} {peer}" if peer else "",
                 figures(row["to_peer"][1]) if peer else "",
             ]
         )
