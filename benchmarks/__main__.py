@@ -57,30 +57,30 @@ class Once:
         pass
 
 
-CODES = {
-    "import": """
+TIME = """
 from time import thread_time as now
 start = now()
 {statement}
 print((now() - start) * 1e9)
-""",
-    "memory": """
-def resident():
+"""
+SIZE = """
+def size():
     with open("/proc/self/smaps_rollup") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
-resident()
-before = resident()
+        return next(int(line.split()[1]) for line in file if line.startswith("{field}:"))
+size()
+before = size()
 {statement}
-print(resident() - before)
-""",
-}
+print(size() - before)
+"""
+CODES = {"import": (TIME, None), "resident": (SIZE, "Rss"), "private": (SIZE, "Anonymous")}
 
 
 class Fresh:
     """A new interpreter for each time, which has imported nothing."""
 
     def __init__(self, python, how, statements):
-        codes = [CODES[how].format(statement=statement) for statement in statements]
+        code, field = CODES[how]
+        codes = [code.format(statement=statement, field=field) for statement in statements]
         self.commands = [[python, "-I", "-c", code] for code in codes]
 
     def ask(self, place, number):
@@ -158,7 +158,7 @@ def summarize(row, figures):
     best = min(peers, key=medians.get, default=None)
     return {
         "what": row.what,
-        "unit": "KiB" if row.how == "memory" else "ns",
+        "unit": "KiB" if row.how in ("resident", "private") else "ns",
         "rounds": len(figures["prctl"]),
         "medians": {label: float(f"{value:.5g}") for label, value in medians.items()},
         "to_limit": {label: ratio(label, rows.LIMIT) for label in figures if label != rows.LIMIT},
