@@ -196,7 +196,7 @@ def main():
     parser.add_argument("row", nargs="*", help="the beginning of a row's name; all by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them")
-    parser.add_argument("--seconds", type=float, default=4.5, help="for each row (default: 4.5)")
+    parser.add_argument("--seconds", type=float, default=4, help="for each row (default: 4)")
     parser.add_argument("--gib", type=float, default=4, help="for the row with much memory")
     parser.add_argument("--no-peers", action="store_true", help="measure this library alone")
     parser.add_argument(
