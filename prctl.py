@@ -35,6 +35,7 @@ if not hasattr(_prctl, "_public"):
 __version__ = _prctl.__version__
 
 _has, _read, _change = _prctl._cap_has, _prctl._cap_read, _prctl._cap_change
+_number, _mask = _prctl._cap_number, _prctl._cap_mask
 
 
 # Capabilities by name and by number. What has no name yet has its decimal number for one.
@@ -47,25 +48,6 @@ ALL_FLAGS = (_prctl.CAP_EFFECTIVE, _prctl.CAP_INHERITABLE, _prctl.CAP_PERMITTED)
 ALL_FLAG_NAMES = ("effective", "inheritable", "permitted")
 
 _EVERY = (1 << 64) - 1  # whatever a kernel may have: a mask has no more bits
-
-
-def _number(capability):
-    """The number of a capability that is given as a name or as a number."""
-    if isinstance(capability, str):
-        name = capability.lower().removeprefix("cap_")
-        if capability.isascii() and name in _NAMES:  # the Kelvin sign is a k in lower case
-            return _NAMES.index(name)
-        if name == "last_cap":  # python-prctl took CAP_LAST_CAP for one
-            return _prctl.CAP_LAST_CAP
-        raise ValueError(f"Unknown capability: {capability}")
-    return _prctl._cap_number(capability)
-
-
-def _mask(capabilities):
-    mask = 0
-    for capability in capabilities:
-        mask |= 1 << _number(capability)
-    return mask
 
 
 def _bits(mask):

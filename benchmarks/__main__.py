@@ -57,30 +57,51 @@ class Once:
         pass
 
 
+<<<<<<< HEAD
 CODES = {
     "import": """
+=======
+TIME = """
+>>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
 from time import thread_time as now
 start = now()
 {statement}
 print((now() - start) * 1e9)
+<<<<<<< HEAD
 """,
     "memory": """
 def resident():
+=======
+"""
+SIZE = """
+def size():
+>>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
     with open("/proc/self/smaps_rollup") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Rss:"))
-resident()
-before = resident()
+        return next(int(line.split()[1]) for line in file if line.startswith("{field}:"))
+size()
+before = size()
 {statement}
+<<<<<<< HEAD
 print(resident() - before)
 """,
 }
+=======
+print(size() - before)
+"""
+CODES = {"import": (TIME, None), "resident": (SIZE, "Rss"), "private": (SIZE, "Anonymous")}
+>>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
 
 
 class Fresh:
     """A new interpreter for each time, which has imported nothing."""
 
     def __init__(self, python, how, statements):
+<<<<<<< HEAD
         codes = [CODES[how].format(statement=statement) for statement in statements]
+=======
+        code, field = CODES[how]
+        codes = [code.format(statement=statement, field=field) for statement in statements]
+>>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
         self.commands = [[python, "-I", "-c", code] for code in codes]
 
     def ask(self, place, number):
@@ -158,7 +179,7 @@ def summarize(row, figures):
     best = min(peers, key=medians.get, default=None)
     return {
         "what": row.what,
-        "unit": "KiB" if row.how == "memory" else "ns",
+        "unit": "KiB" if row.how in ("resident", "private") else "ns",
         "rounds": len(figures["prctl"]),
         "medians": {label: float(f"{value:.5g}") for label, value in medians.items()},
         "to_limit": {label: ratio(label, rows.LIMIT) for label in figures if label != rows.LIMIT},
@@ -196,7 +217,7 @@ def main():
     parser.add_argument("row", nargs="*", help="the beginning of a row's name; all by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them")
-    parser.add_argument("--seconds", type=float, default=4.5, help="for each row (default: 4.5)")
+    parser.add_argument("--seconds", type=float, default=4, help="for each row (default: 4)")
     parser.add_argument("--gib", type=float, default=4, help="for the row with much memory")
     parser.add_argument("--no-peers", action="store_true", help="measure this library alone")
     parser.add_argument(

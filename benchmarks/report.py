@@ -18,7 +18,7 @@ def amount(value, unit):
     names = [unit]
     if unit == "ns":
         names = ["ns", "µs", "ms"]
-    while value >= 1000 and len(names) > 1:
+    while value >= 999.5 and len(names) > 1:
         value /= 1000
         names.pop(0)
     digits = max(0, 2 - (value >= 10) - (value >= 100))

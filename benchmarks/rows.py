@@ -20,7 +20,7 @@ class Row(NamedTuple):
     at_most: float
     of: str  # what at_most refers to: LIMIT, or PEER for the best one
     statements: dict  # by label: (environment, statement); environment C for a name of limit.c
-    how: str = "loop"  # or "thread", for each time; "once", "import" or "memory" in a new process
+    how: str = "loop"  # or "thread", for each time; "once" and those of import in a new process
     setup: str = ""
     calls: int = 1  # in a statement; C makes one
     clock: str = "perf_counter"  # of the module time
@@ -143,7 +143,8 @@ def table(gib):
             others={"setproctitle": 'setproctitle("worker: idle")'},
         ),
         importing("import", "import prctl", 0.6),
-        importing("memory", "import prctl, memory", 0.8),
+        importing("resident", "import prctl, resident memory", 0.8),
+        importing("private", "import prctl, private memory", 0.8),
         *(all_threads(threads, "set_no_new_privs()", 1.2) for threads in THREADS),
         *(all_threads(threads, 'cap_effective.drop("sys_boot")', 1.2) for threads in THREADS),
         drop_privileges(1),

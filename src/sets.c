@@ -145,6 +145,62 @@ capability_name(int number)
     return result;
 }
 
+/* The number of a name in any case, with or without cap_; -1 when there is none, -2 with an exception. */
+static int
+number_of_name(PyObject *text)
+{
+    char name[32];
+    Py_ssize_t length;
+    const char *utf8 = PyUnicode_AsUTF8AndSize(text, &length), *bare = name;
+
+    if (utf8 == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError))
+            return -2;
+        PyErr_Clear();
+        return -1;
+    }
+    if ((size_t)length >= sizeof name || strlen(utf8) != (size_t)length)
+        return -1;
+    for (Py_ssize_t i = 0; i <= length; i++)
+        name[i] = utf8[i] >= 'a' && utf8[i] <= 'z' ? (char)(utf8[i] - 'a' + 'A') : utf8[i];
+    if (strncmp(name, "CAP_", 4) == 0)
+        bare += 4;
+    for (size_t i = 0; i < COUNT(capabilities); i++)
+        if (strcmp(bare, capabilities[i].name) == 0)
+            return (int)i;
+    if (strcmp(bare, "LAST_CAP") == 0) /* python-prctl took CAP_LAST_CAP for one */
+        return last_capability;
+    for (int number = COUNT(capabilities); number < 64; number++) {
+        PyObject *other = capability_name(number), *upper;
+        int same;
+        if (other == NULL)
+            return -2;
+        upper = PyObject_CallMethod(other, "upper", NULL);
+        Py_DECREF(other);
+        if (upper == NULL)
+            return -2;
+        same = PyUnicode_CompareWithASCIIString(upper, bare) == 0;
+        Py_DECREF(upper);
+        if (same)
+            return number;
+    }
+    return -1;
+}
+
+/* A capability given as a name or as a number; -1 with an exception. */
+static int
+capability_get(PyObject *object)
+{
+    int number;
+
+    if (!PyUnicode_Check(object))
+        return capability_number(object);
+    number = number_of_name(object);
+    if (number == -1)
+        PyErr_Format(PyExc_ValueError, "Unknown capability: %U", object);
+    return number < 0 ? -1 : number;
+}
+
 /* "permitted does not have net_raw, sys_admin", or NULL with an exception. */
 static PyObject *
 name_capabilities(const char *what, uint64_t mask)
@@ -427,14 +483,36 @@ wrong_count(const char *name, Py_ssize_t expected, Py_ssize_t given)
     return expected != given;
 }
 
-PyDoc_STRVAR(cap_number_doc, "_cap_number(capability, /)\n--\n\nReturn a capability given as a number, 0 to 63, as an int.");
+PyDoc_STRVAR(cap_number_doc,
+"_cap_number(capability, /)\n--\n\nReturn the number of a capability that is given as a name or as a number.");
 
 static PyObject *
 cap_number(PyObject *Py_UNUSED(module), PyObject *argument)
 {
-    int number = capability_number(argument);
+    int number = capability_get(argument);
 
     return number < 0 ? NULL : PyLong_FromLong(number);
+}
+
+PyDoc_STRVAR(cap_mask_doc, "_cap_mask(capabilities, /)\n--\n\nReturn the capabilities of an iterable as a mask.");
+
+static PyObject *
+cap_mask(PyObject *Py_UNUSED(module), PyObject *argument)
+{
+    PyObject *iterator = PyObject_GetIter(argument), *item;
+    uint64_t mask = 0;
+
+    if (iterator == NULL)
+        return NULL;
+    while ((item = PyIter_Next(iterator)) != NULL) {
+        int number = capability_get(item);
+        Py_DECREF(item);
+        if (number < 0)
+            break;
+        mask |= MASK(number);
+    }
+    Py_DECREF(iterator);
+    return PyErr_Occurred() ? NULL : PyLong_FromUnsignedLongLong(mask);
 }
 
 PyDoc_STRVAR(cap_has_doc,
@@ -668,6 +746,7 @@ set_caps(PyObject *Py_UNUSED(module), PyObject *args)
 
 PyMethodDef sets_methods[] = {
     {"_cap_number", cap_number, METH_O, cap_number_doc},
+    {"_cap_mask", cap_mask, METH_O, cap_mask_doc},
     {"_cap_has", (PyCFunction)(void (*)(void))cap_has, METH_FASTCALL, cap_has_doc},
     {"_cap_read", cap_read, METH_O, cap_read_doc},
     {"_cap_change", (PyCFunction)(void (*)(void))cap_change, METH_FASTCALL, cap_change_doc},
