@@ -211,7 +211,6 @@ def _read(path):
         return ""
 
 
-<<<<<<< HEAD
 # Ids in a user namespace: see user_namespaces(7).
 
 _KINDS = {"uids": "uid", "gids": "gid", "groups": "gid"}
@@ -238,14 +237,6 @@ def _may_be_others(field, ids, ranges):
         return False
     overflow = _read(f"/proc/sys/kernel/overflow{_KINDS[field]}")
     return overflow != "" and int(overflow) in ids
-=======
-def _refuse_unmapped(which, numbers):
-    """PermissionError unless the ids exist in the user namespace: see user_namespaces(7)."""
-    lines = [list(map(int, line.split())) for line in _read(f"/proc/self/{which}_map").splitlines()]
-    for number in sorted(set(numbers)):
-        if lines and not any(first <= number < first + count for first, _, count in lines):
-            _refuse(f"the user namespace has no {which} {number}")
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
 
 
 # Dropping privileges.
@@ -402,53 +393,27 @@ def _verify(wish):
     }
     if wish.no_new_privs:
         expected["NoNewPrivs"] = [1]
-<<<<<<< HEAD
     expected = {name: " ".join(map(str, values)) for name, values in expected.items()}
     # The lines that most threads have: only the others' are looked at one by one.
     usual = {f"{name}: {values}".replace(" ", "\t").encode() for name, values in expected.items()}
-=======
-    expected = {name: list(map(str, values)) for name, values in expected.items()}
-    # The lines that most threads have: only the others' are looked at one by one.
-    usual = {"\t".join([f"{name}:", *values]).encode() for name, values in expected.items()}
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
     usual.add(f"CapBnd:\t{wish.bounding:016x}".encode())
     usual.add(f"Groups:\t{' '.join(map(str, wish.groups))} ".encode())
     wrong = []
     for tid in os.listdir("/proc/self/task"):
         folder = f"/proc/self/task/{tid}"
         try:
-<<<<<<< HEAD
             status = contents(f"{folder}/status")
             if usual.issubset(status.split(b"\n")):
                 continue
             differences = list(_differences(status_fields(status), expected, wish))
             if differences and not runs_no_code(folder):
                 wrong += (f"thread {tid}: {difference}" for difference in differences)
-=======
-            status = _contents(f"{folder}/status")
-            if usual.issubset(status.split(b"\n")):
-                continue
-            found = _fields(status)
-            differs = [
-                f"thread {tid}: {name} is {' '.join(found[name].split())}, not {' '.join(values)}"
-                for name, values in expected.items()
-                if found[name].split() != values
-            ]
-            if {*map(int, found["Groups"].split())} != set(wish.groups):
-                groups = found["Groups"].strip()
-                differs.append(f"thread {tid}: Groups is {groups}, not {wish.groups}")
-            if int(found["CapBnd"], 16) & ~wish.bounding:  # it may have had less before
-                differs.append(f"thread {tid}: CapBnd is {found['CapBnd'].strip()}")
-            if differs and not _runs_no_code(folder):
-                wrong += differs
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
         except (FileNotFoundError, ProcessLookupError):
             continue  # it has ended
     if wrong:
         raise RuntimeError("privileges are not dropped: " + "; ".join(wrong))
 
 
-<<<<<<< HEAD
 def _differences(found, expected, wish):
     for name, value in expected.items():
         if found.get(name) != value:
@@ -460,9 +425,6 @@ def _differences(found, expected, wish):
 
 
 def status_fields(status):
-=======
-def _fields(status):
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
     """The fields of proc_pid_status(5), by name."""
     lines = status.decode(errors="surrogateescape").split("\n")
     return {name: " ".join(value.split()) for name, _, value in (x.partition(":") for x in lines)}
@@ -471,12 +433,6 @@ def _fields(status):
 def runs_no_code(folder):
     """Whether a thread is dead, or a worker of the kernel's: by its folder in /proc."""
     state, *fields = contents(f"{folder}/stat").rpartition(b")")[2].split()
-    return state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER)
-
-
-def _runs_no_code(folder):
-    """Whether a thread is dead, or a worker of the kernel's."""
-    state, *fields = _contents(f"{folder}/stat").rpartition(b")")[2].split()
     return state in b"ZX" or int(fields[5]) & (_PF_IO_WORKER | _PF_USER_WORKER)
 
 

@@ -57,51 +57,30 @@ class Once:
         pass
 
 
-<<<<<<< HEAD
-CODES = {
-    "import": """
-=======
 TIME = """
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
 from time import thread_time as now
 start = now()
 {statement}
 print((now() - start) * 1e9)
-<<<<<<< HEAD
-""",
-    "memory": """
-def resident():
-=======
 """
 SIZE = """
 def size():
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
     with open("/proc/self/smaps_rollup") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("{field}:"))
 size()
 before = size()
 {statement}
-<<<<<<< HEAD
-print(resident() - before)
-""",
-}
-=======
 print(size() - before)
 """
 CODES = {"import": (TIME, None), "resident": (SIZE, "Rss"), "private": (SIZE, "Anonymous")}
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
 
 
 class Fresh:
     """A new interpreter for each time, which has imported nothing."""
 
     def __init__(self, python, how, statements):
-<<<<<<< HEAD
-        codes = [CODES[how].format(statement=statement) for statement in statements]
-=======
         code, field = CODES[how]
         codes = [code.format(statement=statement, field=field) for statement in statements]
->>>>>>> df44bd73d3f63e3979ec37668aeff3388246b255
         self.commands = [[python, "-I", "-c", code] for code in codes]
 
     def ask(self, place, number):
