@@ -21,7 +21,7 @@ import prctl
 
 LIMIT = 4095  # bytes
 EPERM, EINVAL = 1, 22
-SET_MM, ARG_START, ARG_END, MM_MAP = 35, 8, 9, 14
+SET_MM, ARG_START, ARG_END, MM_MAP, MAP_SIZE = 35, 8, 9, 14, 15
 
 
 def read(path):
@@ -775,17 +775,36 @@ step("end")
 
 
 def moves(answers):
-    """What the first call asks PR_SET_MM for: [(field, address)]."""
+    """What the first call asks PR_SET_MM to change: [(field, address)]."""
     source = ENDS.format(tests=str(Path(support.__file__).parent), answers=answers)
     calls = support.traced_steps(source, "prctl")["set"]
     found = [re.match(r"prctl\((?:0x23|35), (\w+), (\w+)", call) for call in calls]
-    return [(int(call[1], 0), int(call[2], 0)) for call in found if call]
+    made = [(int(call[1], 0), int(call[2], 0)) for call in found if call]
+    return [(field, address) for field, address in made if field != MAP_SIZE]
 
 
 def test_the_ends_are_moved_when_the_map_is_refused():
     fields = [field for field, _ in moves({MM_MAP: EPERM, ARG_START: 0, ARG_END: 0})]
     assert fields[0] == MM_MAP
     assert sorted(fields[1:]) == [ARG_START, ARG_END]
+
+
+def test_the_ends_alone_are_moved_where_the_kernel_takes_no_maps():
+    fields = [field for field, _ in moves({MAP_SIZE: EINVAL, ARG_START: 0, ARG_END: 0})]
+    assert sorted(fields) == [ARG_START, ARG_END]
+
+
+def test_no_thread_is_sent_a_signal_where_the_kernel_takes_no_maps(user):
+    """Emulators take none, and have a thread of their own that would never answer."""
+
+    def show():
+        worker = support.Worker()
+        worker(support.block_libc_signal)
+        refuse(EINVAL, MAP_SIZE)
+        prctl.set_proctitle("webd")
+        return support.status(tid=worker.tid)["SigPnd"]
+
+    assert support.in_child(show, user=user) == "0" * 16
 
 
 def test_the_ends_enclose_one_page_and_the_byte_behind_it():
