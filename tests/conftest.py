@@ -2,6 +2,17 @@ import pytest
 import support
 
 
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "kernel(*features): skip where a C program, tests/kernel.c, finds one missing"
+    )
+
+
+def pytest_runtest_setup(item):
+    for marker in item.iter_markers("kernel"):
+        support.needs_features(*marker.args)
+
+
 @pytest.fixture(params=["root", "user"])
 def user(request):
     """False and True: for in_child(…, user=user), so that a test runs as root and as a user."""

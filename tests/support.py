@@ -1,5 +1,6 @@
 """What the tests share: children to try things in, and oracles that are not ours."""
 
+import atexit
 import contextlib
 import copyreg
 import csv
@@ -7,6 +8,7 @@ import ctypes
 import errno
 import faulthandler
 import fcntl
+import functools
 import inspect
 import os
 import pathlib
@@ -490,6 +492,31 @@ def needs_kernel(what, option, *arguments):
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENODEV):
             pytest.skip(f"this kernel has no {what}: to libc's prctl({option}) it says {error}")
+
+
+@functools.cache
+def _kernel_in_c():
+    """The path of kernel.c compiled, or None without a compiler; pytest's own folder holds it."""
+    program = Path(tempfile.mkdtemp(prefix="prctl-kernel-"), "kernel")
+    source = Path(__file__).with_name("kernel.c").read_text()
+    atexit.register(shutil.rmtree, program.parent, ignore_errors=True)
+    compile_c(source, program)
+    return program
+
+
+@functools.cache
+def missing(feature):
+    """What kernel.c says where the kernel, or an emulator, lacks a feature; else nothing."""
+    done = subprocess.run([_kernel_in_c(), feature], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), f"{feature}: {done.returncode} {done.stderr}"
+    return done.stdout.strip()
+
+
+def needs_features(*features):
+    """Skip unless a C program finds each of them in the kernel: tests/kernel.c has the list."""
+    for feature in features:
+        if said := missing(feature):
+            pytest.skip(f"no {feature} here, by a C program: {said}")
 
 
 def change_capabilities(field, *, add=0, drop=0):

@@ -1,0 +1,176 @@
+/*
+ * What tests take for granted of the kernel, asked in C, with neither Python nor our library between.
+ *
+ *   kernel FEATURE
+ *
+ * ends with 0 where the kernel does it. Where it does not, or where what stands between is an emulator that does not, it
+ * says what happened instead and ends with 1. The tests that name the feature are skipped then.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static char **arguments;
+static char text[512];
+
+/* Each feature is a function that returns NULL or what is wrong. */
+
+static const char *
+refused(const char *call)
+{
+    snprintf(text, sizeof text, "%s is refused: %s", call, strerror(errno));
+    return text;
+}
+
+static const char *
+subreaper(void)
+{
+    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0 ? NULL : refused("PR_SET_CHILD_SUBREAPER");
+}
+
+static const char *
+seccomp_filters(void)
+{
+    struct sock_filter allow = {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW};
+    struct sock_fprog program = {1, &allow};
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return refused("PR_SET_NO_NEW_PRIVS");
+    return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? NULL : refused("SECCOMP_MODE_FILTER");
+}
+
+static const char *
+strict_seccomp(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) < 0)
+            _exit(errno);
+        syscall(SYS_getppid);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status))
+        return NULL;
+    errno = WEXITSTATUS(status);
+    return errno ? refused("SECCOMP_MODE_STRICT") : "SECCOMP_MODE_STRICT forbids nothing";
+}
+
+static const char *
+tsc(void)
+{
+    return prctl(PR_SET_TSC, PR_TSC_ENABLE, 0, 0, 0) == 0 ? NULL : refused("PR_SET_TSC");
+}
+
+static const char *
+long_timer_slack(void)
+{
+    unsigned long slack = 1UL << 31 | 5;
+
+    if (prctl(PR_SET_TIMERSLACK, slack, 0, 0, 0) < 0)
+        return refused("PR_SET_TIMERSLACK");
+    return (unsigned long)syscall(SYS_prctl, PR_GET_TIMERSLACK) == slack ? NULL : "PR_GET_TIMERSLACK is cut to an int";
+}
+
+static const char *
+perf_events(void)
+{
+    return prctl(PR_TASK_PERF_EVENTS_DISABLE, 0, 0, 0, 0) == 0 ? NULL : refused("PR_TASK_PERF_EVENTS_DISABLE");
+}
+
+static const char *
+last_signal(void)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) == 0 ? NULL : refused("PR_SET_PDEATHSIG with SIGRTMAX");
+}
+
+/* The threads of this process, which has made none. */
+static const char *
+threads(void)
+{
+    DIR *directory = opendir("/proc/self/task");
+    struct dirent *entry;
+    int count = 0;
+
+    if (directory == NULL)
+        return refused("/proc/self/task");
+    while ((entry = readdir(directory)) != NULL)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    if (count == 1)
+        return NULL;
+    snprintf(text, sizeof text, "/proc/self/task has %d threads in a process that has made none", count);
+    return text;
+}
+
+/* The command line is what the process has at argv. */
+static const char *
+command_line(void)
+{
+    char first = 0;
+    FILE *file = fopen("/proc/self/cmdline", "rb");
+
+    arguments[0][0] = '~';
+    if (file == NULL || fread(&first, 1, 1, file) != 1)
+        return refused("/proc/self/cmdline");
+    return first == '~' ? NULL : "/proc/self/cmdline does not follow argv";
+}
+
+/* What a program is told to be called. */
+static const char *
+first_argument(void)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0) {
+        execl("/bin/sh", "called", "-c", "test \"$0\" = called", (char *)NULL);
+        _exit(127);
+    }
+    waitpid(pid, &status, 0);
+    return status == 0 ? NULL : "execve() does not hand on argv[0]";
+}
+
+static const struct {
+    const char *name;
+    const char *(*ask)(void);
+} features[] = {
+    {"subreaper", subreaper},
+    {"seccomp filters", seccomp_filters},
+    {"strict seccomp", strict_seccomp},
+    {"tsc", tsc},
+    {"long timer slack", long_timer_slack},
+    {"perf events", perf_events},
+    {"SIGRTMAX", last_signal},
+    {"threads", threads},
+    {"command line", command_line},
+    {"first argument", first_argument},
+};
+
+int
+main(int argc, char **argv)
+{
+    arguments = argv;
+    alarm(30);
+    for (size_t i = 0; argc == 2 && i < sizeof features / sizeof *features; i++)
+        if (strcmp(argv[1], features[i].name) == 0) {
+            const char *wrong = features[i].ask();
+            if (wrong != NULL)
+                puts(wrong);
+            return wrong != NULL;
+        }
+    fprintf(stderr, "%s: there is no feature of this name\n", argc > 1 ? argv[1] : "");
+    return 2;
+}
