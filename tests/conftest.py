@@ -6,6 +6,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "kernel(*features): skip where a C program, tests/kernel.c, finds one missing"
     )
+    support.start_again_if_emulated(config)
 
 
 def pytest_runtest_setup(item):

@@ -6,8 +6,11 @@
  * ends with 0 where the kernel does it. Where it does not, or where what stands between is an emulator that does not, it
  * says what happened instead and ends with 1. The tests that name the feature are skipped then.
  */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <signal.h>
@@ -18,6 +21,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char **arguments;
@@ -143,6 +147,42 @@ first_argument(void)
     return status == 0 ? NULL : "execve() does not hand on argv[0]";
 }
 
+/* What a file gives to the program that is in it; for a copy of this one, run by an ordinary user. */
+static const char *
+file_capabilities(void)
+{
+    static const unsigned char kill_permitted_and_effective[20] = {1, 0, 0, 2, 1 << 5};
+    static const char copy[] = "./capable";
+    char command[4096];
+    pid_t pid;
+    int status;
+
+    *strrchr(arguments[0], '/') = '\0';
+    snprintf(command, sizeof command, "cd '%s' && cp kernel %s", arguments[0], copy);
+    if (system(command) != 0 || chdir(arguments[0]) < 0 ||
+        setxattr(copy, "security.capability", kill_permitted_and_effective, 20, 0) < 0)
+        return refused("security.capability");
+    if ((pid = fork()) == 0) {
+        if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+            _exit(errno);
+        close(1);
+        execl(copy, copy, "effective", (char *)NULL);
+        _exit(errno);
+    }
+    waitpid(pid, &status, 0);
+    return status == 0 ? NULL : "execve() does not obey the capabilities of a file";
+}
+
+/* For file_capabilities(): what this process has. */
+static const char *
+effective(void)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+
+    return syscall(SYS_capget, &header, data) == 0 && data[0].effective == 1 << 5 ? NULL : "other capabilities";
+}
+
 static const struct {
     const char *name;
     const char *(*ask)(void);
@@ -157,6 +197,8 @@ static const struct {
     {"threads", threads},
     {"command line", command_line},
     {"first argument", first_argument},
+    {"file capabilities", file_capabilities},
+    {"effective", effective},
 };
 
 int

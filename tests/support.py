@@ -495,19 +495,30 @@ def needs_kernel(what, option, *arguments):
 
 
 @functools.cache
-def _kernel_in_c():
-    """The path of kernel.c compiled, or None without a compiler; pytest's own folder holds it."""
-    program = Path(tempfile.mkdtemp(prefix="prctl-kernel-"), "kernel")
-    source = Path(__file__).with_name("kernel.c").read_text()
-    atexit.register(shutil.rmtree, program.parent, ignore_errors=True)
-    compile_c(source, program)
-    return program
+def _folder():
+    """A folder for this session that ordinary users can enter, too."""
+
+    def remove(maker=os.getpid()):
+        if os.getpid() == maker:
+            shutil.rmtree(folder)
+
+    folder = Path(tempfile.mkdtemp(prefix="prctl-tests-"))
+    folder.chmod(0o755)
+    atexit.register(remove)
+    return folder
+
+
+@functools.cache
+def _compiled(name, *flags):
+    """The path of one of the C files here compiled."""
+    compile_c(Path(__file__).with_name(f"{name}.c").read_text(), _folder() / name, *flags)
+    return _folder() / name
 
 
 @functools.cache
 def missing(feature):
     """What kernel.c says where the kernel, or an emulator, lacks a feature; else nothing."""
-    done = subprocess.run([_kernel_in_c(), feature], capture_output=True, text=True, check=False)
+    done = subprocess.run([_compiled("kernel"), feature], capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), f"{feature}: {done.returncode} {done.stderr}"
     return done.stdout.strip()
 
@@ -517,6 +528,21 @@ def needs_features(*features):
     for feature in features:
         if said := missing(feature):
             pytest.skip(f"no {feature} here, by a C program: {said}")
+
+
+def start_again_if_emulated(config):
+    """Run pytest anew where an emulator has a thread in each process, with that left out of /proc.
+
+    tests/emulated.c says why. Without a C compiler the tests that cannot do without are skipped.
+    """
+    alone = len(os.listdir("/proc/self/task")) == threading.active_count()
+    if alone or "LD_PRELOAD" in os.environ or not missing("threads"):
+        return
+    preload = {"LD_PRELOAD": str(_compiled("emulated", "-shared", "-fPIC"))}
+    config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
+    ended = subprocess.call([sys.executable, *sys.orig_argv[1:]], env=os.environ | preload)
+    shutil.rmtree(_folder())
+    os._exit(ended if ended >= 0 else 128 - ended)
 
 
 def change_capabilities(field, *, add=0, drop=0):

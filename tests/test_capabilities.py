@@ -554,9 +554,8 @@ def ambient_locked():
 def filtered():
     fill()
     support.kernel_prctl(47, 3, prctl.CAP_KILL)
-    support.kernel_prctl(38, 1)
     for option in 24, 47:  # PR_CAPBSET_DROP, PR_CAP_AMBIENT
-        prctl.set_seccomp(prctl.SECCOMP_MODE_FILTER, support.refuse("prctl", 1, option))
+        support.install_filter(support.refuse("prctl", 1, option))
 
 
 # The state, what is tried, what the message names and what it must not name.

@@ -18,6 +18,8 @@ from support import USER, Worker, error_of, in_child, install_filter, kernel_prc
 
 import prctl
 
+pytestmark = pytest.mark.kernel("threads")
+
 drop_privileges = prctl.drop_privileges  # loaded now: some children cannot read the installation
 import _prctl_operations as operations  # noqa: E402
 

@@ -644,10 +644,7 @@ def test_the_first_call_leaves_descriptors_and_signals_as_they_were(threads, use
 
 
 def refuse(errno, *arguments):
-    if not prctl.get_no_new_privs():
-        prctl.set_no_new_privs()
-    program = support.refuse("prctl", errno, SET_MM, *arguments)
-    prctl.set_seccomp(prctl.SECCOMP_MODE_FILTER, program)
+    support.install_filter(support.refuse("prctl", errno, SET_MM, *arguments))
 
 
 ROOM = len(support.cmdline()) - 1  # bytes that the argv of this process can hold

@@ -38,6 +38,8 @@ from support import (
 import _prctl
 import prctl
 
+pytestmark = pytest.mark.kernel("threads")
+
 # Loaded now: some of the children can no longer read the installation.
 all_threads, drop_privileges = prctl.all_threads, prctl.drop_privileges
 

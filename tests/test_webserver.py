@@ -40,6 +40,7 @@ webserver = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(webserver)
 assert prctl.drop_privileges  # loaded now: the ordinary user may not be able to read the library
 
+pytestmark = pytest.mark.kernel("threads")
 takes_root = pytest.mark.usefixtures("root")
 
 
