@@ -753,6 +753,7 @@ def snapshot_of_others():
     return {tid: found for tid, found in of_threads(*FIELDS).items() if tid != os.getpid()}
 
 
+@pytest.mark.kernel("seccomp filters")
 @pytest.mark.parametrize(
     ("name", "error", "called"),
     [
@@ -806,6 +807,7 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
         assert set(uids.values()) == {four(USER)}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_call_that_only_seems_to_succeed_in_every_thread_is_found_out(root):
     def run():
         Worker()

@@ -1088,6 +1088,7 @@ def getppid():
     return support.errno_or_result(system_call, "getppid")
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_filter_is_installed_in_every_thread(user):
     def run():
         workers = [Worker() for _ in range(3)]
@@ -1098,6 +1099,7 @@ def test_a_filter_is_installed_in_every_thread(user):
     assert in_child(run, user=user) == {f"errno {errno.EADDRNOTAVAIL}"}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_thread_with_another_filter_is_named_and_no_thread_has_got_one(user):
     def run():
         worker, other = Worker(), Worker()
@@ -1111,6 +1113,7 @@ def test_a_thread_with_another_filter_is_named_and_no_thread_has_got_one(user):
     assert is_free
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_filters_that_all_threads_have_grow_by_one(user):
     def run():
         prctl.set_no_new_privs()
@@ -1123,6 +1126,7 @@ def test_filters_that_all_threads_have_grow_by_one(user):
     assert in_child(run, user=user) == {str(before + 2)}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_filter_without_no_new_privs_is_refused_to_a_user():
     def run():
         Worker()
