@@ -1,5 +1,10 @@
+import hypothesis
 import pytest
 import support
+
+# How long an example takes is the machine's affair: it may be an emulated one.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure(config):

@@ -147,6 +147,25 @@ first_argument(void)
     return status == 0 ? NULL : "execve() does not hand on argv[0]";
 }
 
+/* Whether /proc shows that the signal is blocked which libc keeps for itself. */
+static const char *
+blocked_signals(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    unsigned long mask[8 / sizeof(long)] = {0};
+    unsigned long long shown = 0;
+    int bit = SIGRTMIN - 2;
+    char line[256];
+
+    mask[bit / (8 * sizeof(long))] = 1UL << bit % (8 * sizeof(long));
+    if (syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, sizeof mask) < 0)
+        return refused("rt_sigprocmask()");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "SigBlk: %llx", &shown) == 1)
+            break;
+    return shown >> bit & 1 ? NULL : "/proc/self/status does not show a blocked signal";
+}
+
 /* What a file gives to the program that is in it; for a copy of this one, run by an ordinary user. */
 static const char *
 file_capabilities(void)
@@ -197,6 +216,7 @@ static const struct {
     {"threads", threads},
     {"command line", command_line},
     {"first argument", first_argument},
+    {"blocked signals", blocked_signals},
     {"file capabilities", file_capabilities},
     {"effective", effective},
 };

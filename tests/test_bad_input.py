@@ -861,7 +861,7 @@ def survive_all(calls):
 
 
 @settings(
-    max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=80, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 @given(st.lists(calls(), min_size=10, max_size=25))
 def test_no_argument_crashes_the_interpreter(calls):

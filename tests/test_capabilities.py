@@ -815,7 +815,6 @@ COMPARISONS = {
     ">=": operator.ge,
     ">": operator.gt,
 }
-relaxed = settings(deadline=None)  # a busy machine is no failure
 some_names = st.sets(st.sampled_from(prctl.ALL_CAP_NAMES))
 kinds = st.sampled_from([set, frozenset, dict.fromkeys])
 
@@ -826,7 +825,6 @@ def as_kind(names, kind):
 
 
 @pytest.mark.parametrize("operate", BINARY.values(), ids=BINARY)
-@relaxed
 @given(names=some_names, kind=kinds)
 def test_an_operator_gives_what_it_gives_for_plain_sets(operate, names, kind):
     plain = set(prctl.capbset)
@@ -834,7 +832,6 @@ def test_an_operator_gives_what_it_gives_for_plain_sets(operate, names, kind):
 
 
 @pytest.mark.parametrize("operate", BINARY.values(), ids=BINARY)
-@relaxed
 @given(names=some_names, kind=kinds)
 def test_an_operator_takes_the_live_set_on_the_right(operate, names, kind):
     plain = set(prctl.capbset)
@@ -866,7 +863,6 @@ def test_an_operator_changes_nothing(operate, root):
 
 
 @pytest.mark.parametrize("compare", COMPARISONS.values(), ids=COMPARISONS)
-@relaxed
 @given(names=some_names, kind=kinds, whole=st.booleans())
 def test_a_comparison_gives_what_it_gives_for_plain_sets(compare, names, kind, whole):
     plain = set(prctl.capbset)
@@ -878,7 +874,6 @@ def test_a_comparison_gives_what_it_gives_for_plain_sets(compare, names, kind, w
     assert found == (compare(plain, other), compare(other, plain))
 
 
-@relaxed
 @given(names=some_names)
 def test_disjoint_sets_are_told(names):
     assert prctl.capbset.isdisjoint(names) == set(prctl.capbset).isdisjoint(names)
@@ -1575,7 +1570,7 @@ def first_difference(state, sequence):
     return None
 
 
-@settings(relaxed, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sequence=changes)
 def test_any_sequence_of_changes_ends_as_the_manual_says(state, sequence):
     assert support.in_child(first_difference, state, sequence) is None

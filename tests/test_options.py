@@ -410,7 +410,7 @@ def test_the_name_is_what_the_kernel_shows_of_the_thread(name, kept, user):
 
 
 def test_any_fifteen_bytes_come_back():
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=300, database=None)
     @given(st.binary(max_size=15).map(lambda name: name.replace(b"\0", b"-")))
     @example(b"\xc3")
     @example(b"\xed\xa0\x80")
@@ -426,7 +426,7 @@ def test_any_fifteen_bytes_come_back():
 
 
 def test_a_str_is_cut_where_a_character_ends():
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=300, database=None)
     @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
     def cut(name):
         prctl.set_name(name)

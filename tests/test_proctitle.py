@@ -91,7 +91,7 @@ titles = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(titles, min_size=1, max_size=4))
 def test_any_title_is_shown_as_far_as_it_fits(several):
     last = several[-1]

@@ -1246,6 +1246,7 @@ def test_room_for_a_few_signals_is_enough_for_many_threads(root):
     assert in_child(run) == {("1", "0" * 16)}
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_thread_that_blocks_the_signal_is_named_and_the_others_are_changed(user):
     def run():
         worker, other = Worker(), Worker()
@@ -1293,6 +1294,7 @@ def test_a_late_signal_does_nothing_after_a_second_failure_of_another_kind(user)
     assert in_child(run, user=user) is False
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_blocked_thread_is_named_however_many_groups_the_process_is_in(root):
     """Its status is longer than a page then, and says what is blocked behind the groups."""
 
@@ -1330,6 +1332,7 @@ def test_a_blocked_thread_is_named_when_no_descriptor_is_left_to_look_for_it(use
     assert f"thread {tid} " in text or os.strerror(errno.EMFILE) in text
 
 
+@pytest.mark.kernel("blocked signals")
 def test_other_signals_do_not_keep_the_sender_from_looking(user):
     """A profiler interrupts it a thousand times a second, always before it would look."""
 
