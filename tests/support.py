@@ -481,6 +481,13 @@ def python_headers():
 
 # What the running kernel, or the emulator in its place, has.
 
+EMULATED = os.environ.get("LD_PRELOAD", "").endswith("/emulated")  # start_again_if_emulated()
+
+
+def rounds(number):
+    """How often a long loop goes round: under an emulator, many times slower, a tenth of it."""
+    return number // 10 if EMULATED else number
+
 
 def needs_kernel(what, option, *arguments):
     """Skip unless the kernel has an option: libc's prctl(), in a child, must not answer EINVAL.
@@ -498,10 +505,11 @@ def needs_kernel(what, option, *arguments):
 def _folder():
     """A folder for this session that ordinary users can enter, too."""
 
-    def remove(maker=os.getpid()):
+    def remove():
         if os.getpid() == maker:
             shutil.rmtree(folder)
 
+    maker = os.getpid()
     folder = Path(tempfile.mkdtemp(prefix="prctl-tests-"))
     folder.chmod(0o755)
     atexit.register(remove)
@@ -518,7 +526,9 @@ def _compiled(name, *flags):
 @functools.cache
 def missing(feature):
     """What kernel.c says where the kernel, or an emulator, lacks a feature; else nothing."""
-    done = subprocess.run([_compiled("kernel"), feature], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [_compiled("kernel"), feature], capture_output=True, text=True, check=False
+    )
     assert done.returncode in (0, 1), f"{feature}: {done.returncode} {done.stderr}"
     return done.stdout.strip()
 

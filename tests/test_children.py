@@ -514,7 +514,7 @@ def marked(marker):
 def test_a_parent_killed_at_any_moment_leaves_no_child(in_thread_too):
     def run():
         marker = f"{random.randrange(10**6, 10**7)}"
-        rounds = 500 if LONG else 250
+        rounds = support.rounds(500 if LONG else 250)
         started = 0
         span = None  # how long a start takes here and now, from the first round
         for _ in range(rounds):
@@ -560,7 +560,7 @@ def test_spawns_succeed_in_a_process_with_busy_threads(user):
         for thread in threads:
             thread.start()
         try:
-            rounds = 2000 if LONG else 200
+            rounds = support.rounds(2000 if LONG else 200)
             for round_ in range(rounds):
                 process = prctl.Popen(
                     ["/bin/sh", "-c", "exit 7"], no_new_privs=True, pdeathsig=signal.SIGKILL
