@@ -27,7 +27,7 @@ lists_threads(int descriptor)
 {
     char link[64], path[64] = "";
 
-    snprintf(link, sizeof link, "/proc/self/fd/%d", descriptor);
+    snprintf(link, sizeof link, "/proc/thread-self/fd/%d", descriptor); /* the main thread may have ended */
     return readlink(link, path, sizeof path - 1) > 5 && strcmp(path + strlen(path) - 5, "/task") == 0;
 }
 

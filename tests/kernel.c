@@ -100,23 +100,48 @@ last_signal(void)
     return prctl(PR_SET_PDEATHSIG, SIGRTMAX, 0, 0, 0) == 0 ? NULL : refused("PR_SET_PDEATHSIG with SIGRTMAX");
 }
 
-/* The threads of this process, which has made none. */
+/* A process that has made no thread has one. */
 static const char *
-threads(void)
+threads_of(const char *path)
 {
-    DIR *directory = opendir("/proc/self/task");
+    DIR *directory = opendir(path);
     struct dirent *entry;
     int count = 0;
 
     if (directory == NULL)
-        return refused("/proc/self/task");
+        return refused(path);
     while ((entry = readdir(directory)) != NULL)
         count += entry->d_name[0] != '.';
     closedir(directory);
     if (count == 1)
         return NULL;
-    snprintf(text, sizeof text, "/proc/self/task has %d threads in a process that has made none", count);
+    snprintf(text, sizeof text, "%s has %d threads in a process that has made none", path, count);
     return text;
+}
+
+static const char *
+threads(void)
+{
+    return threads_of("/proc/self/task");
+}
+
+static const char *
+threads_of_a_child(void)
+{
+    char path[64];
+    const char *wrong;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        alarm(30);
+        for (;;)
+            pause();
+    }
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    wrong = threads_of(path);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    return wrong;
 }
 
 /* The command line is what the process has at argv. */
@@ -214,6 +239,7 @@ static const struct {
     {"perf events", perf_events},
     {"SIGRTMAX", last_signal},
     {"threads", threads},
+    {"threads of a child", threads_of_a_child},
     {"command line", command_line},
     {"first argument", first_argument},
     {"blocked signals", blocked_signals},

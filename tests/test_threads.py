@@ -159,7 +159,7 @@ def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
     def change():
         hostile.start_making(6)
         wrong = {}
-        for turn in range(200):
+        for turn in range(support.rounds(200)):
             has = turn % 2 == 0
             everywhere(setattr, prctl.cap_inheritable, "net_raw", has)
             expected = f"{has << NET_RAW:016x}"
@@ -169,7 +169,7 @@ def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
 
     wrong, made = in_child(change)
     assert wrong == {}
-    assert made > 200
+    assert made > support.rounds(200)
 
 
 def test_threads_held_before_the_first_change_are_all_there_while_others_are_made(hostile):
@@ -974,6 +974,7 @@ def test_processes_that_other_threads_start_meanwhile_run_well(user):
     assert in_child(run, user=user) == [{0}, {0}]
 
 
+@pytest.mark.kernel("command line")
 def test_the_first_title_leaves_the_heap_sound_while_threads_move_the_break(user, hostile):
     arena_max, mmap_threshold, trim_threshold = -8, -3, -1
 
@@ -1163,6 +1164,7 @@ def test_a_thread_whose_filter_ends_it_at_the_call_does_not_keep_the_others_wait
     assert in_child(run, user=user, seconds=10) == (False, "1", "1")
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_thread_whose_filter_ends_it_while_it_is_held_does_not_keep_the_others_waiting(
     user, hostile
 ):
@@ -1261,6 +1263,7 @@ def test_a_thread_that_blocks_the_signal_is_named_and_the_others_are_changed(use
     assert other in found
 
 
+@pytest.mark.kernel("blocked signals")
 @pytest.mark.parametrize("handler", [None, 0, 1], ids=["libc's", "SIG_DFL", "SIG_IGN"])
 def test_a_signal_that_comes_too_late_does_nothing(handler, user):
     def run():
@@ -1277,6 +1280,7 @@ def test_a_signal_that_comes_too_late_does_nothing(handler, user):
     assert in_child(run, user=user) == (False, 999, False)
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_late_signal_does_nothing_after_a_second_failure_of_another_kind(user):
     """The handler that was left for it must stay when the next broadcast fails early."""
 
