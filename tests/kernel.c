@@ -157,6 +157,32 @@ command_line(void)
     return first == '~' ? NULL : "/proc/self/cmdline does not follow argv";
 }
 
+/* Where that is, by proc_pid_stat(5). */
+static const char *
+stat_addresses(void)
+{
+    FILE *file = fopen("/proc/self/stat", "r");
+    unsigned long start = 0;
+    char c;
+
+    while (file != NULL && fscanf(file, "%c", &c) == 1 && c != ')')
+        ;
+    for (int field = 3; file != NULL && field < 48; field++)
+        if (fscanf(file, "%*s") < 0)
+            break;
+    if (file != NULL && fscanf(file, "%lu", &start) != 1)
+        return refused("/proc/self/stat");
+    return start == (unsigned long)arguments[0] ? NULL : "/proc/self/stat does not say where argv is";
+}
+
+static const char *
+memory_map(void)
+{
+    unsigned int size;
+
+    return prctl(PR_SET_MM, PR_SET_MM_MAP_SIZE, &size, 0, 0) == 0 ? NULL : refused("PR_SET_MM_MAP_SIZE");
+}
+
 /* What a program is told to be called. */
 static const char *
 first_argument(void)
@@ -241,6 +267,8 @@ static const struct {
     {"threads", threads},
     {"threads of a child", threads_of_a_child},
     {"command line", command_line},
+    {"stat addresses", stat_addresses},
+    {"memory map", memory_map},
     {"first argument", first_argument},
     {"blocked signals", blocked_signals},
     {"file capabilities", file_capabilities},

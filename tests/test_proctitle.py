@@ -61,12 +61,21 @@ TITLES = {
 }
 
 
+@pytest.mark.kernel("command line")
 @pytest.mark.parametrize(("title", "expected"), TITLES.values(), ids=TITLES)
 def test_the_command_line_is_the_title_and_one_nul(title, expected, user):
     assert support.in_child(shown_after, title, user=user) == expected + b"\0"
 
 
-@pytest.mark.parametrize(("title", "expected"), TITLES.values(), ids=TITLES)
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        pytest.param(
+            *row, id=name, marks=pytest.mark.kernel("memory map") if len(row[1]) > 30 else ()
+        )
+        for name, row in TITLES.items()
+    ],
+)
 def test_get_proctitle_gives_what_is_shown(title, expected, user):
     def get():
         prctl.set_proctitle(title)
@@ -75,6 +84,7 @@ def test_get_proctitle_gives_what_is_shown(title, expected, user):
     assert support.in_child(get, user=user) == os.fsdecode(expected)
 
 
+@pytest.mark.kernel("command line")
 @pytest.mark.parametrize(
     "titles",
     [("long" * 500, "short"), ("short", "long" * 500), ("long" * 2000, ""), ("", "", "x")],
@@ -91,6 +101,7 @@ titles = st.one_of(
 )
 
 
+@pytest.mark.kernel("command line")
 @settings(max_examples=60)
 @given(st.lists(titles, min_size=1, max_size=4))
 def test_any_title_is_shown_as_far_as_it_fits(several):
@@ -105,6 +116,7 @@ def test_any_title_is_shown_as_far_as_it_fits(several):
         assert len(whole) <= LIMIT or len(shown) > LIMIT - 4
 
 
+@pytest.mark.kernel("command line")
 def test_ps_shows_the_title(user):
     ps = support.tool("ps")
 
@@ -196,7 +208,15 @@ def kept(look, *titles):
     return before == look(places)
 
 
-@pytest.mark.parametrize("look", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize(
+    "look",
+    [
+        pytest.param(
+            look, id=name, marks=pytest.mark.kernel("stat addresses") if "C" in name else ()
+        )
+        for name, look in KEPT.items()
+    ],
+)
 def test_the_title_leaves_it_as_it_was(look, user):
     assert support.in_child(kept, look, "y" * LIMIT, "", user=user)
 
@@ -235,6 +255,7 @@ def replace_environ():
 ENVIRONMENTS = [os.environ.clear, clear_in_libc, fill_environment, replace_environ]
 
 
+@pytest.mark.kernel("command line")
 @pytest.mark.parametrize("change", ENVIRONMENTS)
 def test_the_title_is_exact_after_a_change_of_the_environment(change, user):
     def show():
@@ -301,6 +322,7 @@ def start(kind, folder):
     return command, title, bytes.fromhex(before), bytes.fromhex(after), argv
 
 
+@pytest.mark.kernel("command line")
 @pytest.mark.parametrize("kind", STARTS)
 def test_the_title_replaces_the_command_line(kind, tmp_path):
     *_, after, _ = start(kind, tmp_path)
