@@ -376,11 +376,13 @@ def started_without_arguments(folder, source):
     return json.loads(done.stdout)
 
 
+@pytest.mark.kernel("command line")
 def test_a_process_without_arguments_can_have_a_title(tmp_path):
     _, after, title, _ = started_without_arguments(tmp_path, SHOW)
     assert (bytes.fromhex(after), title) == (TITLE.encode() + b"\0", TITLE)
 
 
+@pytest.mark.kernel("first argument")
 def test_the_title_of_a_process_without_arguments_is_empty(tmp_path):
     (title, _), *_ = started_without_arguments(tmp_path, SHOW)
     assert title == ""
@@ -447,6 +449,7 @@ def embedded(program, *arguments, **variables):
     return ast.literal_eval(output)
 
 
+@pytest.mark.kernel("command line", "memory map")
 @pytest.mark.parametrize("variables", [{}, {"MOVE_ENVIRON": "1"}, {"REVERSE_ARGV": "1"}], ids=str)
 def test_an_embedded_interpreter_can_have_a_title(embedding, variables):
     title = "embedded " + "x" * 1000
@@ -454,6 +457,7 @@ def test_an_embedded_interpreter_can_have_a_title(embedding, variables):
     assert (shown, answer) == (title + "\0", title)
 
 
+@pytest.mark.kernel("memory map")
 def test_an_embedded_interpreter_knows_the_programs_title(embedding):
     assert embedded(embedding, "one", "two")[0] == f"{embedding} one two"
 
@@ -461,6 +465,7 @@ def test_an_embedded_interpreter_knows_the_programs_title(embedding):
 # ---- fork and threads
 
 
+@pytest.mark.kernel("command line")
 def test_a_forked_child_starts_with_the_title_of_its_parent(user):
     def fork():
         prctl.set_proctitle("parent")
@@ -469,6 +474,7 @@ def test_a_forked_child_starts_with_the_title_of_its_parent(user):
     assert support.in_child(fork, user=user) == ("parent", b"parent\0")
 
 
+@pytest.mark.kernel("command line")
 @pytest.mark.parametrize("first", [None, "before the fork"])
 def test_parent_and_child_have_titles_of_their_own(first, user):
     def fork():
@@ -483,6 +489,7 @@ def test_parent_and_child_have_titles_of_their_own(first, user):
     assert support.in_child(fork, user=user) == expected
 
 
+@pytest.mark.kernel("command line")
 def test_a_thread_can_set_the_first_title(user):
     def from_a_thread():
         thread = threading.Thread(target=prctl.set_proctitle, args=("from a thread",))
@@ -546,6 +553,7 @@ print(ends)
 """
 
 
+@pytest.mark.kernel("command line")
 def test_eight_threads_set_titles_while_others_allocate():
     """The first title moves the break to where it is: it must not have moved in between."""
     environment = support.fresh_environment(**BUSY_HEAP)
@@ -859,6 +867,7 @@ def without_proc(root, tmp_path):
     return tmp_path
 
 
+@pytest.mark.kernel("command line")
 @needs_room
 @pytest.mark.parametrize(("title", "expected"), CUTS.values(), ids=CUTS)
 def test_without_proc_the_title_is_cut_to_the_length_of_argv(title, expected, without_proc):
@@ -871,6 +880,7 @@ def test_without_proc_get_proctitle_knows_the_arguments(without_proc):
     assert in_empty_root(prctl.get_proctitle, without_proc)[0] == expected
 
 
+@pytest.mark.kernel("command line")
 def test_a_chroot_after_the_first_title_does_not_matter(without_proc):
     def chroot():
         prctl.set_proctitle("first")
@@ -879,6 +889,7 @@ def test_a_chroot_after_the_first_title_does_not_matter(without_proc):
     assert support.in_child(chroot) == b"x" * LIMIT + b"\0"
 
 
+@pytest.mark.kernel("command line")
 def test_a_process_that_is_not_dumpable_can_have_a_title(user):
     def show():
         line = os.open("/proc/self/cmdline", os.O_RDONLY)
@@ -901,6 +912,7 @@ except OSError as error:
 """
 
 
+@pytest.mark.kernel("first argument", "seccomp filters")
 @pytest.mark.parametrize("title", ["webd", "", b"", "x" * 5000], ids=["a word", "", "b", "long"])
 def test_where_there_is_no_way_it_is_an_os_error(title, tmp_path):
     name, message, same = started_without_arguments(tmp_path, NO_WAY.format(title=title))
