@@ -31,35 +31,35 @@ lists_threads(int descriptor)
     return readlink(link, path, sizeof path - 1) > 5 && strcmp(path + strlen(path) - 5, "/task") == 0;
 }
 
-#define READDIR(function, entry)                                                                 \
-    struct entry *function(DIR *directory)                                                       \
-    {                                                                                            \
-        static __typeof__(&function) next;                                                       \
-        struct entry *found;                                                                     \
-                                                                                                 \
-        if (next == NULL)                                                                        \
-            next = NEXT(function);                                                               \
-        found = next(directory);                                                                 \
-        if (found != NULL && strcmp(found->d_name, hidden) == 0 && lists_threads(dirfd(directory))) \
-            found = next(directory);                                                             \
-        return found;                                                                            \
+#define READDIR(function, entry)                                                      \
+    struct entry *function(DIR *directory)                                            \
+    {                                                                                 \
+        static __typeof__(&function) next;                                            \
+        struct entry *found;                                                          \
+                                                                                      \
+        if (next == NULL)                                                             \
+            next = NEXT(function);                                                    \
+        found = next(directory);                                                      \
+        if (found == NULL || strcmp(found->d_name, hidden) != 0)                      \
+            return found;                                                             \
+        return lists_threads(dirfd(directory)) ? next(directory) : found;             \
     }
 READDIR(readdir, dirent)
 READDIR(readdir64, dirent64)
 
 /* The number of links counts the threads, too. */
-#define FSTAT(function, stat)                                                                    \
-    int function(int descriptor, struct stat *status)                                            \
-    {                                                                                            \
-        static __typeof__(&function) next;                                                       \
-        int result;                                                                              \
-                                                                                                 \
-        if (next == NULL)                                                                        \
-            next = NEXT(function);                                                               \
-        result = next(descriptor, status);                                                       \
-        if (result == 0 && S_ISDIR(status->st_mode) && lists_threads(descriptor))                \
-            status->st_nlink--;                                                                  \
-        return result;                                                                           \
+#define FSTAT(function, stat)                                                         \
+    int function(int descriptor, struct stat *status)                                 \
+    {                                                                                 \
+        static __typeof__(&function) next;                                            \
+        int result;                                                                   \
+                                                                                      \
+        if (next == NULL)                                                             \
+            next = NEXT(function);                                                    \
+        result = next(descriptor, status);                                            \
+        if (result == 0 && S_ISDIR(status->st_mode) && lists_threads(descriptor))     \
+            status->st_nlink -= hidden[0] != '\0';                                    \
+        return result;                                                                \
     }
 FSTAT(fstat, stat)
 FSTAT(fstat64, stat64)

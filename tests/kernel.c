@@ -24,6 +24,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#ifndef PR_SET_MM_MAP_SIZE /* before Linux 3.18 */
+#define PR_SET_MM_MAP_SIZE 15
+#endif
+
 static char **arguments;
 static char text[512];
 

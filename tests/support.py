@@ -88,29 +88,54 @@ def in_child(function, *args, user=False, seconds=60):
     With user=True the child is an ordinary user. It does not exec: another user may not be able to
     run the interpreter.
     """
-    reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(reader)
-            signal.alarm(seconds)
-            answer = _outcome_of_child(function, args, user)
-            with open(writer, "wb") as pipe:
-                pipe.write(_pickled(answer))
-        finally:
-            os._exit(0)  # never back into pytest
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        data = pipe.read()
-    status = os.waitpid(pid, 0)[1]
+    for _ in range(5):
+        pid, reader = _fork(function, args, user, seconds)
+        with open(reader, "rb", buffering=0) as pipe:
+            begun = _read(pipe, 1, 20)
+            data = _read(pipe, sys.maxsize, seconds + 20) if begun is not None else None
+        if data is None:  # nor has its alarm ended it: SIGALRM may be blocked
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        if begun is not None:
+            break  # else an emulator's fork() has left it with a lock that nobody has
     if not data:
         raise ChildDied(status)
     succeeded, result = pickle.loads(data)
     if succeeded:
         return result
     raise result
+
+
+def _fork(function, args, user, seconds):
+    """A child that writes a byte at its beginning, then what has come of function(*args)."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            signal.alarm(seconds)
+            os.write(writer, b"!")
+            answer = _outcome_of_child(function, args, user)
+            with open(writer, "wb") as pipe:
+                pipe.write(_pickled(answer))
+        finally:
+            os._exit(0)  # never back into pytest
+    os.close(writer)
+    return pid, reader
+
+
+def _read(pipe, size, seconds):
+    """So many bytes, or all there are; None when that takes longer."""
+    poll, data, end = select.poll(), b"", time.monotonic() + seconds
+    poll.register(pipe)
+    while len(data) < size and poll.poll(max(0, end - time.monotonic()) * 1000):
+        chunk = pipe.read(min(size - len(data), 1 << 16))
+        if not chunk:
+            return data
+        data += chunk
+    return data if len(data) == size else None
 
 
 def _outcome_of_child(function, args, user):
@@ -346,6 +371,7 @@ def tool(name):
 
 def run(*command, **options):
     """Run a program and return what it prints; AssertionError with its stderr when it fails."""
+    options.setdefault("timeout", 600)
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
