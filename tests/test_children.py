@@ -927,6 +927,7 @@ def test_the_shell():
         assert says("echo $0", shell=True, executable=bash) == bash
 
 
+@pytest.mark.kernel("first argument")
 def test_the_executable_and_the_name_that_it_is_told():
     assert says(["told", "-c", "echo $0"], executable="/bin/sh") == "told"
     assert says(["told", "-c", "echo $0"], executable=b"sh") == "told"
