@@ -792,5 +792,5 @@ def traced_threads(source, calls, *, options=()):
 def needs_launcher_without_libc():
     """Skip where src/start.h does not know the architecture: libc makes calls of its own."""
     path = pathlib.Path(prctl._prctl.__file__).with_name("_prctl_launcher")
-    if b"/ld-" in path.read_bytes() or b"/ld.so" in path.read_bytes():
+    if re.search(rb"/ld(64)?[-.]", path.read_bytes()):  # the dynamic linker
         pytest.skip(f"on {machine()} the launcher is linked with libc")
