@@ -134,13 +134,17 @@ threads_of_a_child(void)
 {
     char path[64];
     const char *wrong;
-    pid_t pid = fork();
+    int begun[2];
+    pid_t pid = pipe(begun) == 0 ? fork() : -1;
 
     if (pid == 0) {
         alarm(30);
+        (void)!write(begun[1], "!", 1);
         for (;;)
             pause();
     }
+    if (pid < 0 || read(begun[0], path, 1) != 1)
+        return refused("fork()");
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     wrong = threads_of(path);
     kill(pid, SIGKILL);
@@ -174,8 +178,8 @@ stat_addresses(void)
     for (int field = 3; file != NULL && field < 48; field++)
         if (fscanf(file, "%*s") < 0)
             break;
-    if (file != NULL && fscanf(file, "%lu", &start) != 1)
-        return refused("/proc/self/stat");
+    if (file == NULL || fscanf(file, "%lu", &start) != 1)
+        return "/proc/self/stat ends before it says where argv is";
     return start == (unsigned long)arguments[0] ? NULL : "/proc/self/stat does not say where argv is";
 }
 
