@@ -45,7 +45,9 @@ lists_threads(int descriptor)
         return lists_threads(dirfd(directory)) ? next(directory) : found;             \
     }
 READDIR(readdir, dirent)
+#ifdef __GLIBC__ /* elsewhere files are large anyway */
 READDIR(readdir64, dirent64)
+#endif
 
 /* The number of links counts the threads, too. */
 #define FSTAT(function, stat)                                                         \
@@ -62,7 +64,9 @@ READDIR(readdir64, dirent64)
         return result;                                                                \
     }
 FSTAT(fstat, stat)
+#ifdef __GLIBC__
 FSTAT(fstat64, stat64)
+#endif
 
 /* getdents64(2): u64, s64, u16 size, u8, name. */
 static long
