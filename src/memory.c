@@ -10,14 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. */
+/* From proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. Returns the state, or -1 with errno. */
 static int
 read_stat(const char *path, struct mm_map *map)
 {
     char stat[2048];
     ssize_t length = read_file(path, stat, sizeof stat - 1);
     uint64_t field[53] = {0};
-    char *next;
+    char *next, state;
 
     if (length < 0)
         return -1;
@@ -27,7 +27,8 @@ read_stat(const char *path, struct mm_map *map)
         errno = EPROTO;
         return -1;
     }
-    next += 3; /* past the state, field 3 */
+    state = next[2]; /* field 3 */
+    next += 3;
     for (int number = 4; number <= 52; number++) {
         char *end;
         field[number] = strtoull(next, &end, 10);
@@ -51,16 +52,18 @@ read_stat(const char *path, struct mm_map *map)
         .env_end = field[51],
         .exe_fd = UINT32_MAX, /* leave the executable alone */
     };
-    return 0;
+    return state;
 }
 
 int
 mm_map_read(struct mm_map *map)
 {
-    int result = read_stat("/proc/self/stat", map);
+    int state = read_stat("/proc/self/stat", map);
 
-    /* A main thread that has ended has no memory to show. */
-    return result == 0 && map->start_code == 0 ? read_stat("/proc/thread-self/stat", map) : result;
+    /* A main thread that has ended has no memory to show. Nor does an emulator's: then the other file is about the emulator. */
+    if (state == 'Z')
+        state = read_stat("/proc/thread-self/stat", map);
+    return state < 0 ? -1 : 0;
 }
 
 int

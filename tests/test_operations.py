@@ -18,6 +18,8 @@ from support import USER, Worker, error_of, in_child, install_filter, kernel_prc
 
 import prctl
 
+pytestmark = pytest.mark.kernel("threads")
+
 drop_privileges = prctl.drop_privileges  # loaded now: some children cannot read the installation
 import _prctl_operations as operations  # noqa: E402
 
@@ -245,6 +247,8 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_it_refuses_before_anything_has_changed(name, root):
     prepare, arguments, kind, text = REFUSALS[name]
+    if text == "has blocked":
+        support.needs_features("blocked signals")
 
     def run():
         workers = [Worker() for _ in range(3)]
@@ -751,6 +755,7 @@ def snapshot_of_others():
     return {tid: found for tid, found in of_threads(*FIELDS).items() if tid != os.getpid()}
 
 
+@pytest.mark.kernel("seccomp filters")
 @pytest.mark.parametrize(
     ("name", "error", "called"),
     [
@@ -804,6 +809,7 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
         assert set(uids.values()) == {four(USER)}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_call_that_only_seems_to_succeed_in_every_thread_is_found_out(root):
     def run():
         Worker()
