@@ -362,7 +362,7 @@ OPERATION(CAP_AMBIENT, cap_ambient_clear_all, "()", NONE, by_table, TAKES(FIXED(
           "Take all capabilities out of the ambient set.")
 
 /* Scalable vectors */
-OPTION(SVE_SET_VL, 50, sve_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_INT,
+OPTION(SVE_SET_VL, 50, sve_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_NEW,
        NO_PRIVILEGE, THREAD, "4.15, on arm64",
        "Set the length of the SVE vectors.\n\n"
        "*bits* is the length in bytes together with SVE_SET_VL_ONEXEC and\n"
@@ -490,7 +490,7 @@ OPERATION(SCHED_CORE, sched_core_share_from, "(pid, /)", ONE, by_table,
           "*pid* and the errors are those of sched_core_get().")
 
 /* Scalable matrices */
-OPTION(SME_SET_VL, 63, sme_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_INT,
+OPTION(SME_SET_VL, 63, sme_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_NEW,
        NO_PRIVILEGE, THREAD, "5.19, on arm64",
        "Set the length of the streaming SVE vectors of SME.\n\n"
        "*bits* is the length in bytes together with SME_SET_VL_ONEXEC and\n"
