@@ -32,6 +32,7 @@ struct call {
     int option;
     const unsigned long *arguments;
     PyObject *const *objects;
+    int heard;
 };
 
 static PyObject *
@@ -45,8 +46,9 @@ call_argument(const struct call *call, int place)
 static PyObject *
 call_arguments(void *data)
 {
-    const struct call *call = data;
+    struct call *call = data;
 
+    call->heard = 1;
     return Py_BuildValue("iNNNN", call->option, call_argument(call, 0), call_argument(call, 1), call_argument(call, 2),
                          call_argument(call, 3));
 }
@@ -54,9 +56,9 @@ call_arguments(void *data)
 int
 audit_prctl(int option, const unsigned long arguments[4], PyObject *const objects[4])
 {
-    struct call call = {option, arguments, objects};
+    struct call call = {option, arguments, objects, 0};
 
-    return audit("prctl.prctl", call_arguments, &call);
+    return audit("prctl.prctl", call_arguments, &call) < 0 ? -1 : call.heard;
 }
 
 static PyObject *

