@@ -14,7 +14,7 @@
  *   NONE|ONE|SEVERAL     how many arguments it has
  *   run                  by_table, or a function of its own
  *   TAKES(...)           arg2 to arg5 of prctl(2) in order, or TAKES_NOTHING; those not named are 0
- *   result               what the function gives
+ *   result               what the function gives; NOTHING and RETURNS_NEW are changes, which have an audit event
  *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text), NEEDS_OR_EACCES(capability, text)
  *                        where that is the errno, or NO_PRIVILEGE
  *   EVERY_THREAD         a thread's attribute, which all_threads() changes in every thread
