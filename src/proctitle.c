@@ -199,6 +199,12 @@ PyDoc_STRVAR(set_proctitle_doc,
 "proc_pid_cmdline(5) and PR_SET_MM in prctl(2).");
 
 static PyObject *
+title_arguments(void *title_given)
+{
+    return PyTuple_Pack(1, (PyObject *)title_given);
+}
+
+static PyObject *
 set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
 {
     struct text text;
@@ -207,6 +213,8 @@ set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
 
     if (text_get(object, "title", TITLE_MAX, &text) < 0)
         return NULL;
+    if (audit("prctl.set_proctitle", title_arguments, object) < 0)
+        return text_release(&text), NULL;
     process_lock();
     capacity = title_capacity();
     error = errno;
