@@ -180,7 +180,7 @@ FIELDS = "CapEff", "CapPrm", "CapInh"
 FOR_ALL = {
     "a name": (lambda: prctl.set_name("n\xe4me"), prctl_event(15, "n\xe4me")),
     "a title": (lambda: prctl.set_proctitle(b"title"), ("prctl.set_proctitle", b"title")),
-    "a flag": (lambda: prctl.set_child_subreaper(True), prctl_event(36, 1)),
+    "a flag": (lambda: prctl.set_keepcaps(True), prctl_event(8, 1)),
     "a filter": (filter_calls, prctl_event(38, 1), prctl_event(SECCOMP, 2, ALLOW_ALL)),
     "the raw door": (lambda: prctl.prctl(AMBIENT, 4), prctl_event(AMBIENT, 4)),
     "all threads": (lambda: in_all_threads(prctl.set_no_new_privs), prctl_event(38, 1)),
@@ -217,7 +217,12 @@ def begin(user):
         support.change_capabilities("CapInh", add=CHOWN)
 
 
-@pytest.fixture(params=[*FOR_ALL, *FOR_ROOT])
+EMULATED = {"a filter": pytest.mark.kernel("seccomp filters")}
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=EMULATED.get(name, ())) for name in (*FOR_ALL, *FOR_ROOT)]
+)
 def change(request, user):
     if user and request.param in FOR_ROOT:
         pytest.skip("an ordinary user may not")
@@ -454,6 +459,7 @@ def lend(buffer):
     }
 
 
+@pytest.mark.kernel("stat addresses")
 @pytest.mark.parametrize("name", lend(b""))
 def test_a_refused_call_gives_the_buffer_back(name):
     def make():
@@ -466,6 +472,7 @@ def test_a_refused_call_gives_the_buffer_back(name):
     assert in_child(make)
 
 
+@pytest.mark.kernel("stat addresses")
 def test_a_refused_call_keeps_no_reference_to_what_it_was_given(tmp_path):
     path, title, buffer = str(tmp_path), b"a title of its own", bytearray(8)
     calls = [lambda: prctl.set_proctitle(title), lambda: prctl.set_name(title)]
