@@ -28,6 +28,9 @@ from support import ROOT, USER, cmdline, free_privileged_port, in_child, in_time
 
 import prctl
 
+# They are watched by their titles and their children.
+pytestmark = pytest.mark.kernel("command line", "subreaper")
+
 EXAMPLES = support.SOURCES / "examples"
 METHODS = "fork", "spawn", "forkserver"
 ALLOW = support._instruction(6, 0, 0, 0x7FFF0000)  # a seccomp program that allows everything
