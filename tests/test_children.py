@@ -1332,6 +1332,22 @@ def test_as_a_user_without_a_mapping_who_has_every_capability():
         assert mask(status, name) == NET_RAW
 
 
+def test_ambient_outlives_asking_for_the_ids_that_the_child_has_anyway(root):
+    def run():
+        prctl.set_keepcaps(True)
+        os.setgroups([])
+        os.setresgid(1, 1, 1)
+        os.setresuid(1, 1, 1)
+        prctl.cap_effective |= {"net_raw", "setpcap"}
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        prctl.securebits.no_cap_ambient_raise = True
+        prctl.cap_permitted.limit("net_raw")
+        return child(user=1, group=1, extra_groups=[], keep=["net_raw"])
+
+    assert mask(support.in_child(run), "CapEff") == NET_RAW
+
+
 # What a namespace has no number for reads as 65534, nobody.
 
 

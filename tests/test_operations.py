@@ -100,6 +100,13 @@ def without_proc(workers):
     os.chroot("/dev")
 
 
+def with_ambient_and_no_more(workers):
+    with prctl.all_threads():
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        prctl.set_securebits(NO_CAP_AMBIENT_RAISE)
+
+
 def as_user_with(*capabilities):
     """An ordinary user in every thread, with these capabilities in permitted and effective."""
 
@@ -210,6 +217,12 @@ REFUSALS = {
     ),
     "ambient must not be raised": (
         with_securebits(NO_CAP_AMBIENT_RAISE),
+        {"keep": ["net_raw"], "ambient": True},
+        PermissionError,
+        "no_cap_ambient_raise",
+    ),
+    "ambient must not be raised, and is the same": (
+        with_ambient_and_no_more,
         {"keep": ["net_raw"], "ambient": True},
         PermissionError,
         "no_cap_ambient_raise",
