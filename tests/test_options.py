@@ -8,12 +8,10 @@ of src/options.h.
 import array
 import ctypes
 import errno
-import faulthandler
 import gc
 import mmap
 import os
 import re
-import resource
 import shutil
 import signal
 import struct
@@ -26,7 +24,16 @@ import pytest
 import support
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support import in_child, in_pretended_kernel, in_thread, kernel_prctl, kernel_prctl_out
+from support import (
+    die_quietly,
+    error_of,
+    in_child,
+    in_pretended_kernel,
+    in_thread,
+    kernel_prctl,
+    kernel_prctl_out,
+    refused,
+)
 
 import prctl
 
@@ -35,19 +42,6 @@ MACHINE = support.machine()
 KERNEL = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 SET_PTRACER, SET_SECCOMP = 0x59616D61, 22
 SETPCAP, SYS_ADMIN = 8, 21
-
-
-def error_of(function, *args):
-    """The errno, the class and the text of the OSError that a call ends in."""
-    with pytest.raises(OSError) as caught:  # noqa: PT011
-        function(*args)
-    return caught.value.errno, caught.type, str(caught.value)
-
-
-def refused(number, text=""):
-    """What error_of() gives for an errno with an explanation."""
-    kind = type(OSError(number, ""))
-    return number, kind, f"[Errno {number}] {os.strerror(number)}" + (f": {text}" if text else "")
 
 
 def drop_effective(capability):
@@ -66,12 +60,6 @@ def drop_effective(capability):
 def needs(capability):
     if not support.capability_mask("CapEff") >> capability & 1:
         pytest.skip(f"root has no {prctl.ALL_CAP_NAMES[capability]} in this container")
-
-
-def die_quietly():
-    """Let a fatal signal leave no traceback in pytest's output, and no core file."""
-    faulthandler.disable()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 # What an emulator may lack: tests/kernel.c
