@@ -100,13 +100,6 @@ def without_proc(workers):
     os.chroot("/dev")
 
 
-def with_ambient_and_no_more(workers):
-    with prctl.all_threads():
-        prctl.cap_inheritable.add("net_raw")
-        prctl.cap_ambient.add("net_raw")
-        prctl.set_securebits(NO_CAP_AMBIENT_RAISE)
-
-
 def as_user_with(*capabilities):
     """An ordinary user in every thread, with these capabilities in permitted and effective."""
 
@@ -122,6 +115,14 @@ def as_user_with(*capabilities):
             thread(kernel_prctl, 8, 0)
 
     return prepare
+
+
+def as_user_with_ambient_and_no_more(workers):
+    as_user_with(NET_RAW, SETPCAP)(workers)
+    with prctl.all_threads():
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        prctl.set_securebits(NO_CAP_AMBIENT_RAISE)
 
 
 KEEP_CAPS_LOCKED, NO_CAP_AMBIENT_RAISE, NO_SETUID_FIXUP, NOROOT = 1 << 5, 1 << 6, 1 << 2, 1
@@ -222,8 +223,8 @@ REFUSALS = {
         "no_cap_ambient_raise",
     ),
     "ambient must not be raised, and is the same": (
-        with_ambient_and_no_more,
-        {"keep": ["net_raw"], "ambient": True},
+        as_user_with_ambient_and_no_more,
+        {"user": 1, "group": 1, "keep": ["net_raw"], "ambient": True},
         PermissionError,
         "no_cap_ambient_raise",
     ),
