@@ -409,7 +409,8 @@ enum {
     LOOK_AFTER = 1,        /* ms without an answer until the sender looks for the reason */
     REFUSAL = 1000,        /* ms until a thread that blocks the signal, or is stopped, counts as one that never answers */
     PATIENCE = 10000,      /* ms until any thread does */
-    SEND_AGAIN_AFTER = 100 /* ms until a signal that is neither pending nor answered is lost */
+    SEND_AGAIN_AFTER = 100, /* ms until a signal that is neither pending nor answered is lost */
+    YIELDS = 50            /* times that the sender lets others run, without an answer, until it sleeps */
 };
 
 static int
@@ -464,13 +465,29 @@ look_after(struct slot *slot, long waited)
         fail(0, slot->tid, "does not answer");
 }
 
+/* The answers are a few microseconds away: to sleep, with a timer, and to be woken would take longer than they do. */
+static void
+wait_awake(atomic_int *counter)
+{
+    int count, last = -1;
+
+    for (int yields = 0; yields < YIELDS && (count = atomic_load(counter)) < all.sent; yields++) {
+        if (count != last)
+            yields = 0;
+        last = count;
+        (void)syscall(SYS_sched_yield);
+    }
+}
+
 /* Wait until all that were sent a signal have come (all.taken) or gone (all.finished). */
 static void
 wait_for_all(atomic_int *counter)
 {
-    long start = now(), looked = start;
+    long start, looked;
     int count;
 
+    wait_awake(counter);
+    start = looked = now();
     atomic_store(&all.expected, all.sent);
     while ((count = atomic_load(counter)) < all.sent) {
         long pause = now() - start < 10 ? LOOK_AFTER : 10;
