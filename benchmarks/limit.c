@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <pwd.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,21 +108,8 @@ copy_title(void)
  * Threads
  */
 
-static void
-make_threads(long count, void *(*function)(void *))
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 128 * 1024);
-    for (; count > 0; count--)
-        if (pthread_create(&thread, &attributes, function, NULL) != 0) {
-            fputs("cannot make so many threads\n", stderr);
-            exit(1);
-        }
-    usleep(20000); /* until all of them wait */
-}
+static pthread_t others[1024];
+static long number_of_others;
 
 static void *
 wait_for_ever(void *argument)
@@ -134,6 +122,21 @@ wait_for_ever(void *argument)
     return argument;
 }
 
+static void
+make_threads(long count)
+{
+    pthread_attr_t attributes;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 128 * 1024);
+    for (number_of_others = 0; number_of_others < count - 1; number_of_others++)
+        if (pthread_create(&others[number_of_others], &attributes, wait_for_ever, NULL) != 0) {
+            fputs("cannot make so many threads\n", stderr);
+            exit(1);
+        }
+    usleep(20000); /* until all of them wait */
+}
+
 /* libc interrupts every thread for this. */
 static void
 set_all_ids(void)
@@ -144,8 +147,8 @@ set_all_ids(void)
 }
 
 /*
- * What drop_privileges() does: it reads what holds, every thread makes the calls of the plan, and /proc says what has come of it.
- * The threads need no signal here, for they wait for nothing else.
+ * What drop_privileges() does: it reads what holds, every thread is interrupted and makes the calls of the plan, and /proc says
+ * what has come of it. That the handler may use barriers is because nothing but sem_wait() is interrupted.
  */
 
 static pthread_barrier_t start, end;
@@ -167,13 +170,13 @@ drop_in_thread(void)
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-static void *
-take_part(void *argument)
+static void
+take_part(int signal)
 {
+    (void)signal;
     pthread_barrier_wait(&start);
     drop_in_thread();
     pthread_barrier_wait(&end);
-    return wait_for_ever(argument);
 }
 
 static void
@@ -229,9 +232,9 @@ static void
 drop_privileges(void)
 {
     read_state();
-    pthread_barrier_wait(&start);
-    drop_in_thread();
-    pthread_barrier_wait(&end);
+    for (long i = 0; i < number_of_others; i++)
+        check(-pthread_kill(others[i], SIGUSR1), "pthread_kill");
+    take_part(0);
     read_result();
 }
 
@@ -240,18 +243,13 @@ prepare_drop(long threads)
 {
     pthread_barrier_init(&start, NULL, (unsigned)threads);
     pthread_barrier_init(&end, NULL, (unsigned)threads);
-    make_threads(threads - 1, take_part);
+    signal(SIGUSR1, take_part);
+    make_threads(threads);
 }
 
 /*
  * Measuring: in time of the processor, which others on the machine do not lengthen, unless threads work together
  */
-
-static void
-prepare_waiting(long threads)
-{
-    make_threads(threads - 1, wait_for_ever);
-}
 
 struct loop {
     const char *name;
@@ -319,14 +317,14 @@ time_in_process(const struct loop *loop, long threads)
 }
 
 static const struct loop loops[] = {
-    {"get_dumpable", get_dumpable, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"set_name", set_name, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"get_name", get_name, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"capget", capget, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"capget_capset", capget_capset, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"memcpy", copy_title, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
-    {"capbset_drop", drop_all, prepare_waiting, CLOCK_THREAD_CPUTIME_ID, ONCE_IN_A_THREAD},
-    {"setresuid", set_all_ids, prepare_waiting, CLOCK_MONOTONIC, MANY_TIMES},
+    {"get_dumpable", get_dumpable, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"set_name", set_name, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"get_name", get_name, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capget", capget, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capget_capset", capget_capset, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"memcpy", copy_title, make_threads, CLOCK_THREAD_CPUTIME_ID, MANY_TIMES},
+    {"capbset_drop", drop_all, make_threads, CLOCK_THREAD_CPUTIME_ID, ONCE_IN_A_THREAD},
+    {"setresuid", set_all_ids, make_threads, CLOCK_MONOTONIC, MANY_TIMES},
     {"drop_privileges", drop_privileges, prepare_drop, CLOCK_MONOTONIC, ONCE_IN_A_PROCESS},
 };
 
