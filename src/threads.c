@@ -210,13 +210,18 @@ install_handler(void)
     return signal_action(&action, NULL);
 }
 
-/* A signal that is still under way would end the process where nothing handles it: then ours stays. */
+/* A signal that is still under way would end the process where nothing handles it: then ours stays. So does a handler that
+ * another thread has put there meanwhile, as musl does at the first pthread_cancel(). */
 static int
 restore_handler(void)
 {
+    struct kernel_action current;
+
     if (all.is_under_way && all.previous.handler == (uintptr_t)SIG_DFL)
         return 0;
-    return signal_action(&all.previous, NULL);
+    if (signal_action(NULL, &current) < 0)
+        return -1;
+    return current.handler == (uintptr_t)handle ? signal_action(&all.previous, NULL) : 0;
 }
 
 /*

@@ -440,3 +440,37 @@ stop_setting(void)
         nap(1000);
     return set_failed;
 }
+
+/*
+ * A thread that sets a handler of its own for libc's signal, which libc lets nobody do.
+ */
+
+enum { LIBC_SIGNAL = 33 };
+
+static void
+ignore(int number)
+{
+    (void)number;
+}
+
+static void *
+set_handler_soon(void *argument)
+{
+    void *action[8] = {(void *)ignore}; /* the kernel's struct sigaction: no flags, no mask */
+
+    for (int i = 0; i < 200; i++) /* a signal ends a nap */
+        nap(1000);
+    syscall(SYS_rt_sigaction, LIBC_SIGNAL, action, NULL, 8);
+    return argument;
+}
+
+/* Returns the handler that is set in 0.2 seconds. */
+void *
+start_setting_a_handler(void)
+{
+    pthread_t id;
+
+    pthread_create(&id, NULL, set_handler_soon, NULL);
+    pthread_detach(id);
+    return (void *)ignore;
+}

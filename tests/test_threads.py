@@ -911,6 +911,20 @@ def test_the_signal_is_handled_afterwards_as_it_was_before(handler, change, user
     assert before == after
 
 
+@pytest.mark.kernel("blocked signals")
+def test_a_handler_that_another_thread_sets_meanwhile_stays(user, hostile):
+    hostile.start_setting_a_handler.restype = ctypes.c_void_p
+
+    def run():
+        Worker()(block_libc_signal)  # it is waited for, longer than the other takes
+        handler = hostile.start_setting_a_handler()
+        failure(RuntimeError, everywhere, prctl.set_no_new_privs)
+        return handler, struct.unpack_from("@P", disposition())[0]
+
+    handler, found = in_child(run, user=user)
+    assert found == handler
+
+
 def test_setresuid_of_other_threads_at_the_same_time_is_not_lost(user, hostile):
     def run():
         hostile.count_set.restype = ctypes.c_long
