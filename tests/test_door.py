@@ -178,6 +178,28 @@ def test_arguments_go_by_keywords_too():
     assert in_child(call) == "by keyword"
 
 
+class Index:
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("set_syscall_user_dispatch", [0, Index(0), 0, 2**100]),
+        ("set_syscall_user_dispatch", [0, 0, 0, -(2**100)]),
+        ("set_seccomp", [Index(2), 2**100]),
+    ],
+)
+def test_an_int_beyond_a_long_where_an_object_belongs_is_the_function_s_error(name, args):
+    direct, door = compare(name, args)
+    assert door == direct
+    assert door[0] == "TypeError"
+
+
 # ---- PR_MCE_KILL: python-prctl's form with one argument, and the kernel's
 
 
