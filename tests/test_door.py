@@ -391,6 +391,55 @@ def test_of_two_buffers_the_writable_one_is_written_to():
     assert in_pretended_kernel({NO_OPTION: (0, {3: b"filled"})}, call) == (0, b"filled\0\0")
 
 
+@pytest.mark.parametrize("size", [0, 1, 8, 63])
+@pytest.mark.parametrize("kind", [lambda memory: memory, memoryview.toreadonly])
+def test_what_is_beside_a_buffer_that_is_too_short_stays_as_it_was(size, kind):
+    def call():
+        memory = bytearray(b"\xff" * 200)
+        with pytest.raises((TypeError, ValueError), match="the kernel writes"):
+            prctl.prctl(NO_OPTION, kind(memoryview(memory)[100 : 100 + size]))
+        return memory[:100] + memory[100 + size :]
+
+    pretended = {NO_OPTION: (0, {2: b"x" * (size + 8)})}
+    assert in_pretended_kernel(pretended, call) == b"\xff" * (200 - size)
+
+
+@pytest.mark.parametrize("size", [1, 8, 63, 64, 5000])
+def test_a_buffer_of_any_length_gets_what_the_kernel_writes(size):
+    def call():
+        memory = bytearray(size)
+        return prctl.prctl(NO_OPTION, memory), bytes(memory)
+
+    assert in_pretended_kernel({NO_OPTION: (0, {2: b"x" * size})}, call) == (0, b"x" * size)
+
+
+def test_an_error_of_the_length_leaves_the_other_buffers_theirs():
+    def call():
+        short, long = bytearray(1), bytearray(8)
+        with pytest.raises(ValueError, match="more than the 1 bytes"):
+            prctl.prctl(NO_OPTION, short, long)
+        return bytes(short), bytes(long)
+
+    written = {2: b"xx", 3: b"filled"}
+    assert in_pretended_kernel({NO_OPTION: (0, written)}, call) == (b"x", b"filled\0\0")
+
+
+def test_what_changes_a_short_buffer_before_the_call_is_not_lost():
+    memory = bytearray(b"\xff" * 4)
+
+    class Changes:
+        def __index__(self):
+            memory[:] = b"\1\2\3\4"
+            return 0
+
+    def call():
+        with pytest.raises(OSError):  # noqa: PT011
+            prctl.prctl(NO_OPTION, memory, Changes())
+        return bytes(memory)
+
+    assert in_child(call) == b"\1\2\3\4"
+
+
 @pytest.mark.usefixtures("map_size")
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_the_kernel_reads_what_is_in_a_buffer(kind, user):
