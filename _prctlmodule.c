@@ -771,12 +771,37 @@ run_several(const struct function *function, PyObject *module, PyObject *const *
  */
 
 /* An int as it is, or the address of a buffer. The kernel may write to any buffer: one that is read-only is lent as a copy,
- * and that the kernel has written to it is an error, not a secret. */
+ * and that the kernel has written to it is an error, not a secret. Nor does it know how long one is, unless it is told: a short
+ * one is lent as a copy that has room behind it, for what has a length of its own, like a word or a name. */
 struct door {
     unsigned long value;
     Py_buffer buffer;
-    void *copy;
+    int is_writable;
+    char *copy;
 };
+
+enum { ROOM = 64 };
+
+static int
+door_open_buffer(PyObject *object, struct door *door)
+{
+    door->is_writable = PyObject_GetBuffer(object, &door->buffer, PyBUF_WRITABLE) == 0;
+    if (!door->is_writable) {
+        PyErr_Clear();
+        if (PyObject_GetBuffer(object, &door->buffer, PyBUF_SIMPLE) < 0)
+            return -1;
+    }
+    door->value = (unsigned long)door->buffer.buf;
+    if (door->is_writable && door->buffer.len >= ROOM)
+        return 0;
+    door->copy = PyMem_Calloc((size_t)door->buffer.len + ROOM, 1);
+    if (door->copy == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    door->value = (unsigned long)door->copy;
+    return 0;
+}
 
 static int
 door_open(PyObject *object, const char *what, struct door *door)
@@ -784,24 +809,8 @@ door_open(PyObject *object, const char *what, struct door *door)
     PyObject *integer;
     int overflows = 0;
 
-    if (PyObject_CheckBuffer(object)) {
-        if (PyObject_GetBuffer(object, &door->buffer, PyBUF_WRITABLE) == 0) {
-            door->value = (unsigned long)door->buffer.buf;
-            return 0;
-        }
-        PyErr_Clear();
-        if (PyObject_GetBuffer(object, &door->buffer, PyBUF_SIMPLE) < 0)
-            return -1;
-        door->copy = PyMem_Malloc((size_t)door->buffer.len + 1);
-        if (door->copy == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-        memcpy(door->copy, door->buffer.buf, (size_t)door->buffer.len);
-        ((char *)door->copy)[door->buffer.len] = '\0'; /* as behind every bytes */
-        door->value = (unsigned long)door->copy;
-        return 0;
-    }
+    if (PyObject_CheckBuffer(object))
+        return door_open_buffer(object, door);
     if (!PyIndex_Check(object)) {
         PyErr_Format(PyExc_TypeError, "%s must be an integer or a buffer, not %R", what, (PyObject *)Py_TYPE(object));
         return -1;
@@ -820,18 +829,40 @@ door_open(PyObject *object, const char *what, struct door *door)
     return 0;
 }
 
-/* Returns 0, or -1 with an exception when the kernel wrote to a read-only buffer. */
+/* Right before the call: until then Python code may have run. */
+static void
+door_fill(struct door *door)
+{
+    if (door->copy != NULL)
+        memcpy(door->copy, door->buffer.buf, (size_t)door->buffer.len);
+}
+
+/* Right behind it. Returns 0, or -1 with an exception when the kernel wrote what the buffer cannot take. */
 static int
+door_take(struct door *door)
+{
+    static const char nothing[ROOM];
+    size_t length = (size_t)door->buffer.len;
+
+    if (door->copy == NULL)
+        return 0;
+    if (door->is_writable)
+        memcpy(door->buffer.buf, door->copy, length);
+    if (memcmp(door->copy, door->buffer.buf, length) != 0)
+        PyErr_SetString(PyExc_TypeError, "the kernel writes to this buffer: it must be writable");
+    else if (memcmp(door->copy + length, nothing, ROOM) != 0)
+        PyErr_Format(PyExc_ValueError, "the kernel writes more than the %zd bytes of this buffer", door->buffer.len);
+    else
+        return 0;
+    return -1;
+}
+
+static void
 door_close(struct door *door)
 {
-    int differs = door->copy != NULL && memcmp(door->copy, door->buffer.buf, (size_t)door->buffer.len) != 0;
-
     PyMem_Free(door->copy);
     if (door->buffer.obj != NULL)
         PyBuffer_Release(&door->buffer);
-    if (differs)
-        PyErr_SetString(PyExc_TypeError, "the kernel writes to this buffer: it must be writable");
-    return differs ? -1 : 0;
 }
 
 /* Whether it is an operation that all_threads() carries out in every thread. */
@@ -863,6 +894,8 @@ call_raw(int option, PyObject *const *arguments)
     }
     if (!failed && audit_prctl(option, a, objects) < 0)
         failed = 1;
+    for (int i = 0; i < SLOTS && !failed; i++)
+        door_fill(&doors[i]);
     if (!failed && in_all_threads() && is_for_every_thread(option, a)) {
         error = call_in_threads(option, a);
         failed = error < 0;
@@ -871,9 +904,11 @@ call_raw(int option, PyObject *const *arguments)
         result = prctl_call(option, a);
         error = errno;
     }
-    for (int i = 0; i < SLOTS; i++)
-        if (door_close(&doors[i]) < 0)
+    for (int i = 0, made = !failed; i < SLOTS && made; i++)
+        if (door_take(&doors[i]) < 0)
             failed = 1;
+    for (int i = 0; i < SLOTS; i++)
+        door_close(&doors[i]);
     if (failed)
         return NULL;
     return result == -1 ? raise_errno(error, NULL) : PyLong_FromLong(result);
@@ -893,7 +928,9 @@ find_function(int option, int given)
 static int
 is_zero(PyObject *object)
 {
-    return PyLong_Check(object) && PyLong_AsLong(object) == 0 && !PyErr_Occurred();
+    int overflows; /* whatever it is, the result is no 0 then, and there is no exception */
+
+    return PyLong_Check(object) && PyLong_AsLongAndOverflow(object, &overflows) == 0;
 }
 
 /* A missing argument is 0, as for python-prctl; one too many may be 0, as C programs write it; and a 0 where the function takes
@@ -908,10 +945,8 @@ call_as_function(const struct function *function, PyObject *module, PyObject **a
             arguments[i] = zero;
         if (i >= required && i < count && parameter_at(function, i)->kind == ANY_OBJECT && is_zero(arguments[i]))
             arguments[i] = Py_None;
-        if (i >= count && !is_zero(arguments[i])) {
-            PyErr_Clear();
+        if (i >= count && !is_zero(arguments[i]))
             return PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments", function->name, count);
-        }
     }
     return run_several(function, module, arguments, count, NULL);
 }
@@ -926,8 +961,10 @@ PyDoc_STRVAR(prctl_doc,
 "PR_SCHED_CORE, PR_FUTEX_HASH, PR_RSEQ_SLICE_EXTENSION, PR_SET_VMA, and PR_MCE_KILL\n"
 "with more than one argument): the arguments are then ints, or buffers for pointers,\n"
 "and the result is the kernel's, an int. A buffer must be writable where the kernel\n"
-"writes (TypeError otherwise). An int is not checked: as a pointer it can destroy\n"
-"the process.\n"
+"writes (TypeError otherwise), and long enough: ValueError after a call that has\n"
+"written up to 64 bytes more, which are lost; other memory stays as it was. Those of\n"
+"less than 64 bytes are lent as copies. An int is not checked: as a pointer it can\n"
+"destroy the process.\n"
 "\n"
 "OverflowError for an option beyond 32 bits and an argument beyond an unsigned long;\n"
 "OSError when the kernel refuses.\n"

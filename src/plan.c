@@ -171,9 +171,9 @@ step_from_tuple(PyObject *tuple, struct step *step)
 }
 
 static struct plan *
-plan_from_list(PyObject *list)
+plan_from_tuple(PyObject *steps)
 {
-    size_t count = (size_t)PyList_Size(list);
+    size_t count = (size_t)PyTuple_Size(steps);
     struct plan *plan = PyMem_Calloc(1, sizeof *plan + count * sizeof plan->steps[0]);
 
     if (plan == NULL) {
@@ -181,7 +181,7 @@ plan_from_list(PyObject *list)
         return NULL;
     }
     for (; plan->count < count; plan->count++)
-        if (step_from_tuple(PyList_GetItem(list, (Py_ssize_t)plan->count), &plan->steps[plan->count]) < 0) {
+        if (step_from_tuple(PyTuple_GetItem(steps, (Py_ssize_t)plan->count), &plan->steps[plan->count]) < 0) {
             plan_free(plan);
             return NULL;
         }
@@ -254,14 +254,18 @@ run_plan(PyObject *Py_UNUSED(module), PyObject *steps)
 {
     struct thread_failure failures[16];
     struct plan *plan;
-    PyObject *list;
+    PyObject *list, *tuple;
     int count;
 
     if (!PyList_Check(steps)) {
         PyErr_SetString(PyExc_TypeError, "steps must be a list");
         return NULL;
     }
-    plan = plan_from_list(steps);
+    tuple = PyList_AsTuple(steps); /* an __index__ may change the list meanwhile */
+    if (tuple == NULL)
+        return NULL;
+    plan = plan_from_tuple(tuple);
+    Py_DECREF(tuple);
     if (plan == NULL)
         return NULL;
     count = audit_plan(plan) < 0 ? -1 : threads_run_held(plan_run, plan, failures, COUNT(failures));

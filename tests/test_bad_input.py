@@ -766,6 +766,16 @@ def test_a_list_may_shrink_during_the_call():
     assert (kind, changed) == ("dict", {})
 
 
+def test_a_plan_may_shrink_while_it_is_read():
+    def attempt():
+        same = os.getuid()
+        plan = [None, ("setresuid", same, same, same)]
+        plan[0] = ("setresuid", Shrinks(plan), same, same)
+        return outcome(_prctl._run_plan, [plan], {})
+
+    assert in_child(attempt)[:2] == ("list", "[]" if support.ROOT else "[(0, 1, 0)]")
+
+
 class Reenters:
     def __index__(self):
         prctl.set_name("inner")

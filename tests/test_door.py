@@ -178,6 +178,28 @@ def test_arguments_go_by_keywords_too():
     assert in_child(call) == "by keyword"
 
 
+class Index:
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("name", "args"),
+    [
+        ("set_syscall_user_dispatch", [0, Index(0), 0, 2**100]),
+        ("set_syscall_user_dispatch", [0, 0, 0, -(2**100)]),
+        ("set_seccomp", [Index(2), 2**100]),
+    ],
+)
+def test_an_int_beyond_a_long_where_an_object_belongs_is_the_function_s_error(name, args):
+    direct, door = compare(name, args)
+    assert door == direct
+    assert door[0] == "TypeError"
+
+
 # ---- PR_MCE_KILL: python-prctl's form with one argument, and the kernel's
 
 
@@ -367,6 +389,55 @@ def test_of_two_buffers_the_writable_one_is_written_to():
         return prctl.prctl(NO_OPTION, b"read only", memory), bytes(memory)
 
     assert in_pretended_kernel({NO_OPTION: (0, {3: b"filled"})}, call) == (0, b"filled\0\0")
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 63])
+@pytest.mark.parametrize("kind", [lambda memory: memory, memoryview.toreadonly])
+def test_what_is_beside_a_buffer_that_is_too_short_stays_as_it_was(size, kind):
+    def call():
+        memory = bytearray(b"\xff" * 200)
+        with pytest.raises((TypeError, ValueError), match="the kernel writes"):
+            prctl.prctl(NO_OPTION, kind(memoryview(memory)[100 : 100 + size]))
+        return memory[:100] + memory[100 + size :]
+
+    pretended = {NO_OPTION: (0, {2: b"x" * (size + 8)})}
+    assert in_pretended_kernel(pretended, call) == b"\xff" * (200 - size)
+
+
+@pytest.mark.parametrize("size", [1, 8, 63, 64, 5000])
+def test_a_buffer_of_any_length_gets_what_the_kernel_writes(size):
+    def call():
+        memory = bytearray(size)
+        return prctl.prctl(NO_OPTION, memory), bytes(memory)
+
+    assert in_pretended_kernel({NO_OPTION: (0, {2: b"x" * size})}, call) == (0, b"x" * size)
+
+
+def test_an_error_of_the_length_leaves_the_other_buffers_theirs():
+    def call():
+        short, long = bytearray(1), bytearray(8)
+        with pytest.raises(ValueError, match="more than the 1 bytes"):
+            prctl.prctl(NO_OPTION, short, long)
+        return bytes(short), bytes(long)
+
+    written = {2: b"xx", 3: b"filled"}
+    assert in_pretended_kernel({NO_OPTION: (0, written)}, call) == (b"x", b"filled\0\0")
+
+
+def test_what_changes_a_short_buffer_before_the_call_is_not_lost():
+    memory = bytearray(b"\xff" * 4)
+
+    class Changes:
+        def __index__(self):
+            memory[:] = b"\1\2\3\4"
+            return 0
+
+    def call():
+        with pytest.raises(OSError):  # noqa: PT011
+            prctl.prctl(NO_OPTION, memory, Changes())
+        return bytes(memory)
+
+    assert in_child(call) == b"\1\2\3\4"
 
 
 @pytest.mark.usefixtures("map_size")
