@@ -423,7 +423,7 @@ send_signal(struct slot *slot)
     info.si_pid = all.pid;
     info.si_uid = all.uid;
     info.si_value.sival_ptr = slot;
-    return (int)syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info);
+    return zero_or_error(syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info));
 }
 
 static void
