@@ -405,10 +405,11 @@ static int
 raise_ambient_refused(int error, uint64_t raised)
 {
     uint64_t lacking = ambient_lacks(raised);
+    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[4]){0});
 
     if (error == EPERM && lacking)
         return raise_about(error, "permitted and inheritable do not both have", lacking);
-    if (error == EPERM && prctl_call(PR_GET_SECUREBITS, (unsigned long[4]){0}) & SECBIT_NO_CAP_AMBIENT_RAISE)
+    if (error == EPERM && bits > 0 && (bits & SECBIT_NO_CAP_AMBIENT_RAISE))
         return raise_errno(error, "the securebit no_cap_ambient_raise is set"), -1;
     return raise_errno(error, NULL), -1;
 }

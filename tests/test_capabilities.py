@@ -569,6 +569,11 @@ def filtered():
         support.install_filter(support.refuse("prctl", 1, option))
 
 
+def filtered_securebits():
+    filtered()
+    support.install_filter(support.refuse("prctl", 1, 27))  # PR_GET_SECUREBITS
+
+
 # The state, what is tried, what the message names and what it must not name.
 REFUSALS = {
     "effective": (lacking, assign("cap_effective", "kill", True), "kill", "SETPCAP"),
@@ -629,6 +634,12 @@ REFUSALS = {
     ),
     "ambient, for another reason": (
         filtered,
+        assign("cap_ambient", "kill", True),
+        "Operation not permitted",
+        "no_cap_ambient_raise is set",
+    ),
+    "ambient, for a reason that cannot be asked for": (
+        filtered_securebits,
         assign("cap_ambient", "kill", True),
         "Operation not permitted",
         "no_cap_ambient_raise is set",
