@@ -1406,6 +1406,28 @@ def test_a_filter_of_the_senders_that_refuses_signals_is_an_error_that_names_the
     assert f"thread {tid} " in text
 
 
+@pytest.mark.kernel("blocked signals", "seccomp filters")
+def test_a_filter_of_the_senders_that_refuses_the_time_is_no_hang(user):
+    def run():
+        worker = Worker()
+        worker(block_libc_signal)
+        install_filter(support.refuse("clock_gettime", errno.EPERM))
+        return worker.tid, failure(RuntimeError, everywhere, prctl.set_timerslack, 999)
+
+    tid, text = in_child(run, user=user, seconds=20)
+    assert f"thread {tid} has blocked" in text
+
+
+@pytest.mark.kernel("seccomp filters")
+def test_a_filter_that_refuses_to_list_threads_again_is_an_error_at_once(user):
+    def run():
+        Worker()
+        install_filter(support.refuse("lseek", errno.EPERM))
+        return error_of(everywhere, prctl.set_timerslack, 999)
+
+    assert in_child(run, user=user, seconds=5) == support.refused(errno.EPERM, "/proc/self/task")
+
+
 def test_a_filter_of_the_senders_lets_no_thread_be_missed(user, hostile):
     """A thread is gone when the kernel says ESRCH, and not when it refuses to say."""
 
