@@ -43,6 +43,10 @@ def _fail(status, message):
     sys.exit(status)
 
 
+def _reason(error):
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+
+
 def _write(text):
     try:
         with open(1, "w", errors="backslashreplace", closefd=False) as output:
@@ -75,16 +79,15 @@ def _execute(arguments, parent):
         parser.error(str(error))
     except KeyError as error:
         _fail(_REFUSED, error.args[0])
-    _take_back_locale()
     try:
+        _take_back_locale()
         children._become(command, wanted, parent)
     except ValueError as error:  # a capability that this kernel does not have
         parser.error(str(error))
     except OSError as error:
         if error.errno == errno.E2BIG:
             _fail(_CANNOT_EXECUTE, f"{command[0]}: {error.strerror}")
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(_REFUSED, place + error.strerror)
+        _fail(_REFUSED, _reason(error))
 
 
 def _exec_parser():
@@ -224,6 +227,8 @@ def _show(arguments):
         found = _attributes(pid)
     except ProcessLookupError:
         _fail(_FAILED, f"there is no process {pid}")
+    except OSError as error:  # no descriptor, for one
+        _fail(_FAILED, _reason(error))
     _write(json.dumps(found, indent=2) + "\n" if options.json else _page(found, options.all))
 
 

@@ -215,26 +215,32 @@ def _read(path):
 # Ids in a user namespace: see user_namespaces(7).
 
 _KINDS = {"uids": "uid", "gids": "gid", "groups": "gid"}
+_EVERY_ID = [(0, (1 << 32) - 1)]
 
 
 def _id_maps(fields):
     """For each field the ids that the namespace has, as pairs of the first and how many."""
-    kinds = {_KINDS[field] for field in fields}
-    texts = {kind: _read(f"/proc/self/{kind}_map").splitlines() for kind in kinds}
-    lines = {kind: [map(int, line.split()) for line in texts[kind]] for kind in kinds}
-    maps = {kind: [(first, count) for first, _, count in lines[kind]] for kind in kinds}
+    maps = {kind: _id_map(f"/proc/self/{kind}_map") for kind in {_KINDS[f] for f in fields}}
     return {field: maps[_KINDS[field]] for field in fields}
+
+
+def _id_map(path):
+    try:
+        lines = [map(int, line.split()) for line in contents(path).splitlines()]
+    except FileNotFoundError:  # the kernel has no user namespaces
+        return _EVERY_ID
+    return [(first, count) for first, _, count in lines]
 
 
 def _refuse_unmapped(field, ids, ranges):
     for number in sorted(set(ids)):
-        if ranges and not any(first <= number < first + count for first, count in ranges):
+        if not any(first <= number < first + count for first, count in ranges):
             _refuse(f"the user namespace has no {_KINDS[field]} {number}")
 
 
 def _may_be_others(field, ids, ranges):
     """Whether one of the ids is that as which all read that the namespace has no number for."""
-    if ranges in ([], [(0, (1 << 32) - 1)]):
+    if ranges == _EVERY_ID:
         return False
     overflow = _read(f"/proc/sys/kernel/overflow{_KINDS[field]}")
     return overflow != "" and int(overflow) in ids

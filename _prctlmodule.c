@@ -306,15 +306,24 @@ written(enum result result, const uint64_t word[2])
 struct call {
     int option;
     const unsigned long *arguments;
+    int answers_zero;
     pid_t caller;
 };
+
+static long
+carry_out(const struct call *call)
+{
+    long result = prctl_call(call->option, call->arguments);
+
+    return call->answers_zero ? zero_or_error(result) : result;
+}
 
 static int
 call_in_thread(void *argument)
 {
     const struct call *call = argument;
     const unsigned long *a = call->arguments;
-    int error = prctl_call(call->option, a) == -1 ? errno : 0;
+    int error = carry_out(call) == -1 ? errno : 0;
 
     /* A thread that has dropped it already, and may no longer, is as it shall be. */
     if (error == EPERM && call->option == PR_CAPBSET_DROP && (pid_t)syscall(SYS_gettid) != call->caller &&
@@ -325,11 +334,10 @@ call_in_thread(void *argument)
 
 /* Returns what threads_run() does. */
 static int
-call_in_threads(int option, const unsigned long a[SLOTS])
+call_in_threads(struct call *call)
 {
-    struct call call = {option, a, (pid_t)syscall(SYS_gettid)};
-
-    return threads_run(call_in_thread, &call);
+    call->caller = (pid_t)syscall(SYS_gettid);
+    return threads_run(call_in_thread, call);
 }
 
 static PyObject *
@@ -337,6 +345,7 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
 {
     unsigned long a[SLOTS] = {0};
     uint64_t word[2] = {0};
+    struct call call = {.option = function->option, .arguments = a, .answers_zero = function->result == NOTHING};
     long result;
 
     for (int i = 0; i < SLOTS && function->takes[i].kind != NO_ARGUMENT; i++) {
@@ -350,13 +359,13 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
         return NULL;
     /* The GIL stays: none of these calls waits for anything. */
     if (function->scope == EVERY_THREAD && in_all_threads()) {
-        int error = call_in_threads(function->option, a);
+        int error = call_in_threads(&call);
         if (error < 0)
             return NULL;
         errno = error;
         result = error == 0 ? 0 : -1;
     } else {
-        result = prctl_call(function->option, a);
+        result = carry_out(&call);
     }
     if (result == -1 && function->result != RETURNS_UNSIGNED)
         return refused(function);
@@ -389,7 +398,7 @@ set_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
     text_release(&text);
     if (audit_prctl(PR_SET_NAME, (unsigned long[SLOTS]){0}, (PyObject *[SLOTS]){arguments[0]}) < 0)
         return NULL;
-    if (prctl_call(PR_SET_NAME, (unsigned long[SLOTS]){(unsigned long)name}) < 0)
+    if (zero_or_error(prctl_call(PR_SET_NAME, (unsigned long[SLOTS]){(unsigned long)name})) < 0)
         return refused(function);
     Py_RETURN_NONE;
 }
@@ -409,11 +418,13 @@ static int
 change_securebits(void *argument)
 {
     const struct securebits_change *change = argument;
-    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[SLOTS]){0});
+    unsigned long a[SLOTS] = {0};
+    long bits = prctl_call(PR_GET_SECUREBITS, a);
 
     if (bits < 0)
         return errno;
-    return prctl_call(PR_SET_SECUREBITS, (unsigned long[SLOTS]){changed_securebits(bits, change)}) < 0 ? errno : 0;
+    a[0] = changed_securebits(bits, change);
+    return zero_or_error(prctl_call(PR_SET_SECUREBITS, a)) < 0 ? errno : 0;
 }
 
 /* As prctl(2) with what this thread has. */
@@ -897,7 +908,7 @@ call_raw(int option, PyObject *const *arguments)
     for (int i = 0; i < SLOTS && !failed; i++)
         door_fill(&doors[i]);
     if (!failed && in_all_threads() && is_for_every_thread(option, a)) {
-        error = call_in_threads(option, a);
+        error = call_in_threads(&(struct call){.option = option, .arguments = a});
         failed = error < 0;
         result = error == 0 ? 0 : -1;
     } else if (!failed) {

@@ -69,7 +69,7 @@ mm_map_read(struct mm_map *map)
 int
 mm_map_write(const struct mm_map *map)
 {
-    return (int)prctl_call(PR_SET_MM, (unsigned long[4]){PR_SET_MM_MAP, (unsigned long)map, sizeof *map});
+    return zero_or_error(prctl_call(PR_SET_MM, (unsigned long[4]){PR_SET_MM_MAP, (unsigned long)map, sizeof *map}));
 }
 
 /*

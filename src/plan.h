@@ -65,7 +65,7 @@ step_run(const struct step *step)
         result = syscall(SYS_prctl, step->call[0], step->call[1], step->call[2], step->call[3], step->call[4]);
         break;
     }
-    return result == -1 ? errno : 0;
+    return result == 0 ? 0 : result == -1 ? errno : EPROTO; /* see zero_or_error() in prctlmodule.h */
 }
 
 #endif

@@ -49,6 +49,10 @@ PyObject *refused(const struct function *function);
 /* Raise the OSError of an errno, with an explanation behind strerror()'s text when there is one. Returns NULL. */
 PyObject *raise_errno(int error, const char *explanation);
 
+/* What a system call has answered that can answer only 0 when it is done: 0, or -1 with errno. Another number is what a filter's
+ * SIGSYS handler has left in its place, having done nothing: EPROTO. For signal handlers, too. */
+int zero_or_error(long result);
+
 /* What belongs to the process, not to an interpreter (title, ptracer), is changed under this lock, which survives fork().
  * No Python code runs while it is held. */
 void process_lock(void);

@@ -33,6 +33,14 @@ raise_errno(int error, const char *explanation)
     return NULL;
 }
 
+int
+zero_or_error(long result)
+{
+    if (result > 0)
+        errno = EPROTO;
+    return result == 0 ? 0 : -1;
+}
+
 ssize_t
 read_file(const char *path, char *buffer, size_t size)
 {

@@ -42,10 +42,10 @@ remember_argv(int argc, char **argv, char **Py_UNUSED(envp))
 }
 #endif
 
-static long
+static int
 set_field(unsigned long field, unsigned long value)
 {
-    return prctl_call(PR_SET_MM, (unsigned long[4]){field, value});
+    return zero_or_error(prctl_call(PR_SET_MM, (unsigned long[4]){field, value}));
 }
 
 /* The whole map at once (Linux 3.18 with CONFIG_CHECKPOINT_RESTORE): needs no privilege. */

@@ -37,9 +37,9 @@ static int
 sets_get(struct sets *sets)
 {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-    struct __user_cap_data_struct data[2];
+    struct __user_cap_data_struct data[2] = {{0, 0, 0}}; /* a filter may answer 0 in place of the kernel */
 
-    if (syscall(SYS_capget, &header, data) < 0)
+    if (zero_or_error(syscall(SYS_capget, &header, data)) < 0)
         return -1;
     sets->mask[EFFECTIVE] = data[0].effective | (uint64_t)data[1].effective << 32;
     sets->mask[PERMITTED] = data[0].permitted | (uint64_t)data[1].permitted << 32;
@@ -50,7 +50,7 @@ sets_get(struct sets *sets)
 static int
 sets_set(const struct sets *sets)
 {
-    return capset_by_masks(sets->mask);
+    return zero_or_error(capset_by_masks(sets->mask));
 }
 
 int
@@ -84,10 +84,21 @@ has_effective(int capability)
 
 static _Atomic int last_capability;
 
+/* 1, 0, or -1 with errno: the kernel's answer to a question. Another number is a SIGSYS handler's, as in zero_or_error(). */
+static int
+ask(int option, const unsigned long a[4])
+{
+    long result = prctl_call(option, a);
+
+    if (result > 1)
+        errno = EPROTO;
+    return result == 0 || result == 1 ? (int)result : -1;
+}
+
 static int
 kernel_has(int number)
 {
-    return prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number}) >= 0;
+    return ask(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number}) >= 0;
 }
 
 /* The kernel tells for each number whether it has it. /proc is asked only where a filter refuses the question: it costs ten
@@ -253,9 +264,9 @@ set_has(enum set set, int number)
     if (number > last_capability)
         return 0;
     if (set == AMBIENT)
-        return (int)prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_IS_SET, (unsigned long)number});
+        return ask(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_IS_SET, (unsigned long)number});
     if (set == BOUNDING)
-        return (int)prctl_call(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number});
+        return ask(PR_CAPBSET_READ, (unsigned long[4]){(unsigned long)number});
     result = sets_get(&sets);
     return result < 0 ? -1 : (sets.mask[set] & MASK(number)) != 0;
 }
@@ -319,7 +330,7 @@ call_ambient(unsigned long operation, uint64_t mask)
 {
     for (int number = 0; number <= last_capability; number++) {
         unsigned long a[4] = {operation, (unsigned long)number};
-        if ((mask & MASK(number)) && prctl_call(PR_CAP_AMBIENT, a) < 0)
+        if ((mask & MASK(number)) && zero_or_error(prctl_call(PR_CAP_AMBIENT, a)) < 0)
             return errno;
     }
     return 0;
@@ -347,7 +358,7 @@ change_ambient(void *argument)
     if (error)
         return error;
     if ((change->lower & kernel_mask()) == kernel_mask())
-        return prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}) < 0 ? errno : 0;
+        return zero_or_error(prctl_call(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL})) < 0 ? errno : 0;
     return call_ambient(PR_CAP_AMBIENT_LOWER, change->lower);
 }
 
@@ -394,10 +405,11 @@ static int
 raise_ambient_refused(int error, uint64_t raised)
 {
     uint64_t lacking = ambient_lacks(raised);
+    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[4]){0});
 
     if (error == EPERM && lacking)
         return raise_about(error, "permitted and inheritable do not both have", lacking);
-    if (error == EPERM && prctl_call(PR_GET_SECUREBITS, (unsigned long[4]){0}) & SECBIT_NO_CAP_AMBIENT_RAISE)
+    if (error == EPERM && bits > 0 && (bits & SECBIT_NO_CAP_AMBIENT_RAISE))
         return raise_errno(error, "the securebit no_cap_ambient_raise is set"), -1;
     return raise_errno(error, NULL), -1;
 }

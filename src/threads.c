@@ -231,17 +231,16 @@ restore_handler(void)
 static long
 now(void)
 {
-#ifdef SYS_clock_gettime
-    long time[2] = {0}; /* not from the vDSO: set_tsc() may have shut off what that reads */
-
-    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, time);
-    return time[0] * 1000 + time[1] / 1000000;
-#else /* 32-bit architectures, and libcs, that have no time of 32 bits */
     struct timespec time = {0};
+#ifdef SYS_clock_gettime
+    long raw[2]; /* not from the vDSO: set_tsc() may have shut off what that reads */
 
+    if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0)
+        return raw[0] * 1000 + raw[1] / 1000000;
+#endif
+    /* A filter refuses that; or the architecture, or libc, has no time of 32 bits. */
     (void)clock_gettime(CLOCK_MONOTONIC, &time);
     return (long)time.tv_sec * 1000 + (long)time.tv_nsec / 1000000;
-#endif
 }
 
 static struct slot *
@@ -429,7 +428,7 @@ send_signal(struct slot *slot)
     info.si_pid = all.pid;
     info.si_uid = all.uid;
     info.si_value.sival_ptr = slot;
-    return (int)syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info);
+    return zero_or_error(syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info));
 }
 
 static void
@@ -577,7 +576,10 @@ scan(int directory)
     static char entries[32768]; /* under process_lock() */
     long before = count_tasks(directory), listed = 0, found = 0, length;
 
-    (void)lseek(directory, 0, SEEK_SET);
+    if (lseek(directory, 0, SEEK_SET) < 0) {
+        fail(errno, 0, "/proc/self/task");
+        return 1;
+    }
     while ((length = syscall(SYS_getdents64, directory, entries, sizeof entries)) > 0) {
         for (long place = 0; place < length;) {
             unsigned short size;

@@ -50,6 +50,9 @@ _SYSCALLS = {
     "perf_event_open": (298, 336, 241, 331),
     "timer_create": (222, 259, 107, 254),
     "brk": (12, 45, 214, 45),
+    "clock_gettime": (228, 265, 113, 260),
+    "capget": (125, 184, 90, 184),
+    "lseek": (8, 19, 62, 19),
     "sched_setscheduler": (144, 156, 119, 156),
 }
 
@@ -61,6 +64,9 @@ def machine():
 
 
 def syscall_number(name):
+    """The number of a system call by its name, or the number itself."""
+    if isinstance(name, int):
+        return name
     if machine() not in _MACHINES:
         pytest.skip(f"no system call numbers for {machine()} in tests/support.py")
     return _SYSCALLS[name][_MACHINES.index(machine())]
@@ -529,6 +535,23 @@ def compile_extension(folder, *flags):
     return path
 
 
+def compile_embedding(source, program):
+    """Compile a C program with a Python in it; skip where there is no library of Python's."""
+    library, folder = sysconfig.get_config_var("LDVERSION"), sysconfig.get_config_var("LIBDIR")
+    flags = [python_headers(), f"-L{folder}", f"-Wl,-rpath,{folder}", f"-lpython{library}"]
+    flags += ["-Wl,--export-dynamic", *(sysconfig.get_config_var("LIBS") or "").split(), "-lm"]
+    if not list(Path(folder).glob(f"libpython{library}.*")):
+        pytest.skip(f"there is no libpython{library} in {folder}")
+    compile_c(source, program, *flags)
+
+
+def embedded_environment():
+    """What such a program needs to find the standard library and this one."""
+    places = [str(Path(module.__file__).parent) for module in (prctl, prctl._prctl)]
+    path = os.pathsep.join([*places, *sys.path])
+    return fresh_environment(PYTHONPATH=path, PYTHONHOME=sys.base_prefix)
+
+
 def python_headers():
     """The compiler's flag for Python.h; skip where it is not installed."""
     folder = sysconfig.get_path("include")
@@ -803,6 +826,43 @@ class Worker:
     def end(self):
         self._calls.put(None)
         self.thread.join()
+
+
+class Debugger:
+    """Another process that stops a thread, as gdb does."""
+
+    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
+
+    def __init__(self, tid):
+        kernel_prctl(4, 1)  # PR_SET_DUMPABLE: a change of user has made this process untraceable
+        with contextlib.suppress(OSError):  # no Yama
+            kernel_prctl(0x59616D61, 2**64 - 1)
+        here, self._there = os.pipe()
+        self._said, say = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.close(self._there)
+                os.write(say, self._stop(tid))
+                os.read(here, 1)
+                _libc.ptrace(self.DETACH, tid, None, None)
+            finally:
+                os._exit(0)
+        os.close(say)
+        answer = os.read(self._said, 100).decode()
+        if answer != "stopped":
+            pytest.skip(f"ptrace(2) is refused here: {answer}")
+
+    def _stop(self, tid):
+        for request in (self.SEIZE, self.INTERRUPT):
+            if _libc.ptrace(request, tid, None, None) != 0:
+                return os.strerror(ctypes.get_errno()).encode()
+        os.waitpid(tid, 0x40000000)  # __WALL
+        return b"stopped"
+
+    def go(self):
+        os.write(self._there, b"x")
+        os.waitpid(self.pid, 0)
 
 
 def thread_ids(pid="self"):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import support
 from support import Worker, in_child
-from test_module import KINDS, run_interpreters
+from test_interpreters import KINDS, run_interpreters
 from test_strace import NUMBERS, POINTER, ROWS
 
 import prctl

@@ -1,8 +1,10 @@
 """The five capability sets, against /proc, strace, libcap's programs and a model of the kernel."""
 
+import errno
 import operator
 import os
 import re
+import signal
 import struct
 import threading
 from collections.abc import MutableSet
@@ -567,6 +569,11 @@ def filtered():
         support.install_filter(support.refuse("prctl", 1, option))
 
 
+def filtered_securebits():
+    filtered()
+    support.install_filter(support.refuse("prctl", 1, 27))  # PR_GET_SECUREBITS
+
+
 # The state, what is tried, what the message names and what it must not name.
 REFUSALS = {
     "effective": (lacking, assign("cap_effective", "kill", True), "kill", "SETPCAP"),
@@ -627,6 +634,12 @@ REFUSALS = {
     ),
     "ambient, for another reason": (
         filtered,
+        assign("cap_ambient", "kill", True),
+        "Operation not permitted",
+        "no_cap_ambient_raise is set",
+    ),
+    "ambient, for a reason that cannot be asked for": (
+        filtered_securebits,
         assign("cap_ambient", "kill", True),
         "Operation not permitted",
         "no_cap_ambient_raise is set",
@@ -1628,3 +1641,52 @@ def test_a_daemon_without_capabilities_cannot_come_back(root):
             return masks()["cap_permitted"]
 
     assert in_state(fill, daemon) == 0
+
+
+# ---- Answers that are not the kernel's: a filter's, or those of its handler of SIGSYS
+
+
+@pytest.mark.kernel("seccomp filters")
+def test_an_answer_without_sets_gives_none_that_were_in_memory(user):
+    def read():
+        support.install_filter(support.refuse("capget", 0))
+        return [set(getattr(prctl, name)) for name in SETS[:3]]
+
+    assert support.in_child(read, user=user) == [set()] * 3
+
+
+FALSE_ANSWERS = {
+    "reading": ("capget", lambda: set(prctl.cap_effective)),
+    "dropping": ("capset", prctl.cap_effective.clear),
+    "dropping from permitted": ("capset", prctl.cap_permitted.clear),
+    "reading the bounding set": ("prctl", lambda: set(prctl.capbset)),
+    "dropping from ambient": ("prctl", prctl.cap_ambient.clear),
+    "dropping from the bounding set": ("prctl", prctl.capbset.clear),
+    "no_new_privs": ("prctl", lambda: prctl.set_no_new_privs()),
+    "no_new_privs everywhere": ("prctl", lambda: everywhere(prctl.set_no_new_privs)),
+    "securebits": ("prctl", lambda: setattr(prctl.securebits, "noroot", True)),
+    "a name": ("prctl", lambda: prctl.set_name("name")),
+}
+
+
+all_threads = prctl.all_threads  # loaded now: some children cannot read the installation
+
+
+def everywhere(function):
+    with all_threads():
+        function()
+
+
+@pytest.mark.kernel("seccomp filters")
+@pytest.mark.parametrize("name", FALSE_ANSWERS)
+def test_what_a_handler_answers_instead_of_the_kernel_does_not_pass_for_done(name, user):
+    call, attempt = FALSE_ANSWERS[name]
+
+    def run():
+        signal.signal(signal.SIGSYS, lambda *_: None)
+        support.install_filter(support.instead_of(call, support.SIGSYS_INSTEAD))
+        return support.error_of(attempt)
+
+    number, kind, text = support.in_child(run, user=user)
+    assert (number, kind) == (errno.EPROTO, OSError)
+    assert text.startswith(f"[Errno {errno.EPROTO}]")

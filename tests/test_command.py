@@ -2,11 +2,13 @@
 
 import contextlib
 import ctypes
+import errno
 import functools
 import json
 import os
 import pty
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -493,6 +495,14 @@ def test_a_closed_output_is_one_line_and_1():
     )
     expected = 1, "prctl: standard output: Bad file descriptor\n"
     assert (done.returncode, done.stderr) == expected
+
+
+@pytest.mark.parametrize(("arguments", "status"), [((), 1), (("exec", "--", "true"), 125)])
+def test_a_want_of_descriptors_is_one_line(arguments, status):
+    prepare = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (0, 0))
+    answer, text, errors = in_process(*arguments, prepare=prepare)
+    assert (answer, text) == (status, "")
+    assert re.fullmatch(rf"prctl: /proc/\S+: {os.strerror(errno.EMFILE)}\n", errors)
 
 
 def test_the_end_of_a_pipe_is_no_error():

@@ -922,6 +922,19 @@ def test_a_namespace_of_one_id_refuses_before_anything_has_changed(arguments, te
     assert is_unchanged
 
 
+def test_a_namespace_without_ids_refuses_before_anything_has_changed(user):
+    def run():
+        support.enter_user_namespace()
+        worker = Worker()
+        before = everything([worker])
+        answer = error_of(drop_privileges, **NUMBERS)
+        return answer, before == everything([worker])
+
+    answer, is_unchanged = in_child(run, user=user)
+    assert answer == support.refused(errno.EPERM, f"the user namespace has no uid {USER}")
+    assert is_unchanged
+
+
 def test_in_a_namespace_with_a_full_map_it_works(root):
     def run(outside):
         os.setgroups([])

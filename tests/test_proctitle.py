@@ -8,7 +8,6 @@ import platform
 import re
 import subprocess
 import sys
-import sysconfig
 import threading
 from pathlib import Path
 
@@ -431,22 +430,18 @@ int main(int argc, char **argv)
 def embedding(tmp_path_factory):
     """A C program with a Python in it."""
     program = tmp_path_factory.mktemp("embedding") / "embedding"
-    library, folder = sysconfig.get_config_var("LDVERSION"), sysconfig.get_config_var("LIBDIR")
-    flags = [support.python_headers(), f"-L{folder}", f"-Wl,-rpath,{folder}", f"-lpython{library}"]
-    flags += ["-Wl,--export-dynamic", *(sysconfig.get_config_var("LIBS") or "").split(), "-lm"]
-    if not list(Path(folder).glob(f"libpython{library}.*")):
-        pytest.skip(f"there is no libpython{library} in {folder}")
-    support.compile_c(EMBEDDING, program, *flags)
+    support.compile_embedding(EMBEDDING, program)
     return program
 
 
 def embedded(program, *arguments, **variables):
-    places = [str(Path(module.__file__).parent) for module in (prctl, _prctl)]
-    path = os.pathsep.join([*places, *sys.path])
-    environment = support.fresh_environment(PYTHONPATH=path, PYTHONHOME=sys.base_prefix)
-    environment |= {"HOMES": f"PYTHONHOME={sys.base_prefix}", "PATHS": f"PYTHONPATH={path}"}
-    output = support.run(str(program), *arguments, env=environment | variables)
+    environment = support.embedded_environment()
+    homes = {name: f"{key}={environment[key]}" for name, key in HOMES.items()}
+    output = support.run(str(program), *arguments, env=environment | homes | variables)
     return ast.literal_eval(output)
+
+
+HOMES = {"HOMES": "PYTHONHOME", "PATHS": "PYTHONPATH"}
 
 
 @pytest.mark.kernel("command line", "memory map")

@@ -28,7 +28,6 @@ from support import (
     in_child,
     in_time,
     install_filter,
-    kernel_prctl,
     of_threads,
     status,
     system_call,
@@ -1420,6 +1419,28 @@ def test_a_filter_of_the_senders_that_refuses_signals_is_an_error_that_names_the
     assert f"thread {tid} " in text
 
 
+@pytest.mark.kernel("blocked signals", "seccomp filters")
+def test_a_filter_of_the_senders_that_refuses_the_time_is_no_hang(user):
+    def run():
+        worker = Worker()
+        worker(block_libc_signal)
+        install_filter(support.refuse("clock_gettime", errno.EPERM))
+        return worker.tid, failure(RuntimeError, everywhere, prctl.set_timerslack, 999)
+
+    tid, text = in_child(run, user=user, seconds=20)
+    assert f"thread {tid} has blocked" in text
+
+
+@pytest.mark.kernel("seccomp filters")
+def test_a_filter_that_refuses_to_list_threads_again_is_an_error_at_once(user):
+    def run():
+        Worker()
+        install_filter(support.refuse("lseek", errno.EPERM))
+        return error_of(everywhere, prctl.set_timerslack, 999)
+
+    assert in_child(run, user=user, seconds=5) == support.refused(errno.EPERM, "/proc/self/task")
+
+
 def test_a_filter_of_the_senders_lets_no_thread_be_missed(user, hostile):
     """A thread is gone when the kernel says ESRCH, and not when it refuses to say."""
 
@@ -1438,47 +1459,10 @@ def test_a_filter_of_the_senders_lets_no_thread_be_missed(user, hostile):
     assert no_new_privs == "1" or f"thread {tid} " in text
 
 
-class Debugger:
-    """Another process that stops a thread, as gdb does."""
-
-    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
-
-    def __init__(self, tid):
-        kernel_prctl(4, 1)  # PR_SET_DUMPABLE: a change of user has made this process untraceable
-        with contextlib.suppress(OSError):  # no Yama
-            kernel_prctl(0x59616D61, 2**64 - 1)
-        here, self._there = os.pipe()
-        self._said, say = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.close(self._there)
-                os.write(say, self._stop(tid))
-                os.read(here, 1)
-                LIBC.ptrace(self.DETACH, tid, None, None)
-            finally:
-                os._exit(0)
-        os.close(say)
-        answer = os.read(self._said, 100).decode()
-        if answer != "stopped":
-            pytest.skip(f"ptrace(2) is refused here: {answer}")
-
-    def _stop(self, tid):
-        for request in (self.SEIZE, self.INTERRUPT):
-            if LIBC.ptrace(request, tid, None, None) != 0:
-                return os.strerror(ctypes.get_errno()).encode()
-        os.waitpid(tid, 0x40000000)  # __WALL
-        return b"stopped"
-
-    def go(self):
-        os.write(self._there, b"x")
-        os.waitpid(self.pid, 0)
-
-
 def test_a_thread_that_a_debugger_has_stopped_is_named_and_the_process_stays_healthy(user):
     def run():
         worker, other = Worker(), Worker()
-        debugger = Debugger(worker.tid)
+        debugger = support.Debugger(worker.tid)
         text = failure(RuntimeError, everywhere, prctl.set_no_new_privs)
         found = of_threads("NoNewPrivs")
         debugger.go()
@@ -1497,7 +1481,7 @@ def test_a_thread_that_a_debugger_has_stopped_is_named_and_the_process_stays_hea
 def test_a_stopped_thread_keeps_nothing_from_getting_a_title(user):
     def run():
         worker = Worker()
-        debugger = Debugger(worker.tid)
+        debugger = support.Debugger(worker.tid)
         start = time.monotonic()
         prctl.set_proctitle("a title")
         took = time.monotonic() - start
