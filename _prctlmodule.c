@@ -893,7 +893,9 @@ find_function(int option, int given)
 static int
 is_zero(PyObject *object)
 {
-    return PyLong_Check(object) && PyLong_AsLong(object) == 0 && !PyErr_Occurred();
+    int overflows;
+
+    return PyLong_Check(object) && PyLong_AsLongAndOverflow(object, &overflows) == 0 && !overflows;
 }
 
 /* A missing argument is 0, as for python-prctl; one too many may be 0, as C programs write it; and a 0 where the function takes
@@ -908,10 +910,8 @@ call_as_function(const struct function *function, PyObject *module, PyObject **a
             arguments[i] = zero;
         if (i >= required && i < count && parameter_at(function, i)->kind == ANY_OBJECT && is_zero(arguments[i]))
             arguments[i] = Py_None;
-        if (i >= count && !is_zero(arguments[i])) {
-            PyErr_Clear();
+        if (i >= count && !is_zero(arguments[i]))
             return PyErr_Format(PyExc_TypeError, "%s() takes at most %d arguments", function->name, count);
-        }
     }
     return run_several(function, module, arguments, count, NULL);
 }
