@@ -789,7 +789,9 @@ door_open(PyObject *object, const char *what, struct door *door)
             door->value = (unsigned long)door->buffer.buf;
             return 0;
         }
-        PyErr_Clear();
+        if (PyErr_ExceptionMatches(PyExc_MemoryError))
+            return -1;
+        PyErr_Clear(); /* read-only: each type has an exception of its own for that */
         if (PyObject_GetBuffer(object, &door->buffer, PyBUF_SIMPLE) < 0)
             return -1;
         door->copy = PyMem_Malloc((size_t)door->buffer.len + 1);
