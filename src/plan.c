@@ -134,10 +134,11 @@ groups_from_list(PyObject *tuple, struct step *step)
     return 0;
 }
 
+/* NULL is no tuple, either: to read one step may have shortened the list. */
 static int
 step_from_tuple(PyObject *tuple, struct step *step)
 {
-    PyObject *first = PyTuple_Check(tuple) ? PyTuple_GetItem(tuple, 0) : NULL;
+    PyObject *first = tuple != NULL && PyTuple_Check(tuple) ? PyTuple_GetItem(tuple, 0) : NULL;
     const char *name = first == NULL ? NULL : PyUnicode_AsUTF8AndSize(first, NULL), *skipped;
 
     if (name == NULL) {

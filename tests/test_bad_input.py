@@ -768,6 +768,15 @@ def test_a_list_may_shrink_during_the_call():
     assert (kind, changed) == ("dict", {})
 
 
+def test_a_plan_may_shrink_during_the_call():
+    def attempt():
+        steps = [("setresuid", 0, 0, 0), ("capset", 0, 0, 0)]
+        steps[0] = ("setresuid", Shrinks(steps), 0, 0)
+        return outcome(_prctl._run_plan, [steps], {})
+
+    assert in_child(attempt) == ("IndexError", "list index out of range", {})
+
+
 class Reenters:
     def __index__(self):
         prctl.set_name("inner")
