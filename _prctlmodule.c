@@ -798,7 +798,9 @@ door_open_buffer(PyObject *object, struct door *door)
 {
     door->is_writable = PyObject_GetBuffer(object, &door->buffer, PyBUF_WRITABLE) == 0;
     if (!door->is_writable) {
-        PyErr_Clear();
+        if (PyErr_ExceptionMatches(PyExc_MemoryError))
+            return -1;
+        PyErr_Clear(); /* read-only: each type has an exception of its own for that */
         if (PyObject_GetBuffer(object, &door->buffer, PyBUF_SIMPLE) < 0)
             return -1;
     }

@@ -268,16 +268,17 @@ run_plan(PyObject *Py_UNUSED(module), PyObject *steps)
     Py_DECREF(tuple);
     if (plan == NULL)
         return NULL;
-    count = audit_plan(plan) < 0 ? -1 : threads_run_held(plan_run, plan, failures, COUNT(failures));
+    list = PyList_New(0); /* before the first step: no want of memory can hide that all have been taken */
+    count = list == NULL || audit_plan(plan) < 0 ? -1 : threads_run_held(plan_run, plan, failures, COUNT(failures));
     plan_free(plan);
     if (count < 0)
-        return NULL;
-    list = PyList_New(count);
+        Py_CLEAR(list);
     for (int i = 0; list != NULL && i < count; i++) {
         int error = failures[i].error;
         PyObject *item = Py_BuildValue("iii", (int)failures[i].tid, error & ((1 << ERRNO_BITS) - 1), error >> ERRNO_BITS);
-        if (item == NULL || PyList_SetItem(list, i, item) < 0)
+        if (item == NULL || PyList_Append(list, item) < 0)
             Py_CLEAR(list);
+        Py_XDECREF(item);
     }
     return list;
 }

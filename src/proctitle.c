@@ -22,6 +22,7 @@ static struct {
     size_t capacity;  /* the longest title */
     char *marker;     /* the byte before arg_end */
     int marker_may_be_nul; /* argv is the area: the longest title ends in the marker's place */
+    int is_set;       /* there is a title in the area */
 } title;
 
 /* The original argv as one piece of memory: the strings that follow each other without a gap. */
@@ -175,6 +176,7 @@ title_copy(const struct text *text)
 {
     memcpy(title.area, text->bytes, text->length);
     title.area[text->length] = '\0';
+    title.is_set = 1;
     /* When argv is the area, the kernel must not show what is left of the arguments behind the title. */
     if (title.marker_may_be_nul && title.area + text->length < title.marker)
         *title.marker = '.';
@@ -304,7 +306,7 @@ get_proctitle(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(none))
     int is_set;
 
     process_lock();
-    is_set = title.area != NULL;
+    is_set = title.is_set;
     if (is_set) {
         length = strnlen(title.area, title.capacity);
         memcpy(copy, title.area, length);

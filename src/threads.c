@@ -639,13 +639,14 @@ let_go(enum go go)
 static int
 broadcast(int directory, enum how how)
 {
-    int error = 0, again = 0;
+    int error = 0, again = 0, is_handled;
 
     /* Here first: what this thread may not do, the others are not asked to. */
     if (how == AT_ONCE && (error = all.function(all.argument)) != 0)
         return error;
     atomic_store(&all.go, how == AT_ONCE ? RUN : WAIT);
-    if (install_handler() < 0) {
+    is_handled = install_handler() == 0;
+    if (!is_handled) {
         fail(errno, 0, "the signal cannot be handled");
     } else {
         if (how == AT_ONCE && !reach_all(directory, &all.finished, 3)) {
@@ -662,7 +663,7 @@ broadcast(int directory, enum how how)
     if (how == HELD_STILL || (how == HELD && !trouble.happened))
         error = all.function(all.argument);
     let_go((how == HELD || again) && !trouble.happened && error == 0 ? RUN : LEAVE);
-    if (restore_handler() < 0)
+    if (is_handled && restore_handler() < 0) /* else what was there before may not even be known */
         fail(errno, 0, "the handler of the signal cannot be put back");
     return error;
 }

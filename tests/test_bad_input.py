@@ -497,6 +497,8 @@ OTHERS = [
     ("remove_file_caps", ["/", None], TypeError, "positional"),
     ("set_seccomp", [1, b"x" * 8], ValueError, "program"),
     ("set_seccomp", [True, b""], ValueError, "program"),
+    ("prctl", [22, 2, 2**100], TypeError, "program"),
+    ("prctl", [22, -1, 2**100], ValueError, "mode"),
     ("set_mm", [12, 5], TypeError, ""),
     ("set_mm", [12, None], TypeError, ""),
     ("set_mm", [12, memoryview(bytes(32))[::2]], BufferError, ""),
