@@ -191,6 +191,12 @@ memory_map(void)
     return prctl(PR_SET_MM, PR_SET_MM_MAP_SIZE, &size, 0, 0) == 0 ? NULL : refused("PR_SET_MM_MAP_SIZE");
 }
 
+static const char *
+yama(void)
+{
+    return prctl(PR_SET_PTRACER, 0, 0, 0, 0) == 0 ? NULL : refused("PR_SET_PTRACER");
+}
+
 /* What a program is told to be called. */
 static const char *
 first_argument(void)
@@ -277,6 +283,7 @@ static const struct {
     {"command line", command_line},
     {"stat addresses", stat_addresses},
     {"memory map", memory_map},
+    {"Yama", yama},
     {"first argument", first_argument},
     {"blocked signals", blocked_signals},
     {"file capabilities", file_capabilities},

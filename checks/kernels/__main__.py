@@ -50,9 +50,7 @@ def in_guest(suite, command, accelerators):
     while True:
         say(f"booting the kernel of {suite} with {accelerators[0]}")
         try:
-            return guests.boot(
-                kernel, image, command, accelerator=accelerators[0], seconds=SECONDS
-            )
+            return guests.boot(kernel, image, command, accelerator=accelerators[0], seconds=SECONDS)
         except guests.Silent as silent:
             if len(accelerators) == 1:
                 raise SystemExit(f"kernels: the guest has not begun; it said:\n{silent}") from None

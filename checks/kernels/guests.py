@@ -74,7 +74,9 @@ def fetch_kernel(suite):
     }
     options = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
     run("apt-get", *options, "update", "-qq")
-    named = output("apt-cache", *options, "depends", "--recurse", "--important", "linux-image-amd64")
+    named = output(
+        "apt-cache", *options, "depends", "--recurse", "--important", "linux-image-amd64"
+    )
     # Newer ones are in several packages.
     packages = set(re.findall(r"^linux-(?:image|binary|modules)-\d\S*$", named, re.MULTILINE))
     folder = BUILD / "kernel" / hashlib.sha256(" ".join(sorted(packages)).encode()).hexdigest()[:8]
@@ -110,7 +112,12 @@ def make_initramfs(kernel, busybox):
             Path(temporary, "modules", f"{number:03} {module.stem}").write_bytes(plain)
         names = "\0".join(str(path.relative_to(temporary)) for path in Path(temporary).rglob("*"))
         archive = run(
-            "cpio", "--quiet", "-0oH", "newc", input=names.encode(), cwd=temporary,
+            "cpio",
+            "--quiet",
+            "-0oH",
+            "newc",
+            input=names.encode(),
+            cwd=temporary,
             stdout=subprocess.PIPE,
         ).stdout
     (kernel / "initramfs").write_bytes(gzip.compress(archive, 1))
