@@ -1,11 +1,18 @@
-"""The tests under other kernels than this machine's, in qemu-system."""
+"""The tests under other kernels than this machine's, in qemu-system; and which kernel has what.
+
+Arguments after ``--`` are pytest's. Without them the tests in DESELECTED are left out, no others.
+"""
 
 import argparse
+import json
 import os
+import re
 import shlex
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
+from pathlib import Path
 
 import guests
 from guests import say
@@ -14,6 +21,15 @@ SECONDS = 3 * 3600  # that a guest may take; emulated on a busy machine it is sl
 
 # The tests that are left out, with the reason.
 DESELECTED = {}
+
+# The tables of docs/kernels.rst are made from it.
+RECORD = guests.CHECKOUT / "docs" / "kernels.json"
+RECORDED = "bullseye", "bookworm", "trixie", "trixie-backports"
+HERE = "here"
+
+PROBE = """
+.venv/bin/python checks/kernels/probe.py {place} >/run/results/answers.json
+"""
 
 TESTS = """
 export PRCTL_OWN_KERNEL=1
@@ -36,16 +52,25 @@ def arguments():
     if separator in own:
         place = own.index(separator)
         own, tests = own[:place], own[place + 1 :]
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="instead of testing, write into docs/kernels.json how the kernels answer to every "
+        "option (default: those of the table, and this machine's, which is called here)",
+    )
+    parser.add_argument(
+        "--add", metavar="FILE", nargs="+", help="what probe.py has written elsewhere, to record"
+    )
     given = parser.parse_args(own)
     for name in given.kernels:
-        if name not in guests.KERNELS:
+        if name not in guests.KERNELS and not (given.record and name == HERE):
             parser.error(f"no kernel {name!r}; there are {', '.join(guests.KERNELS)}")
-    given.kernels = given.kernels or ["bookworm"]
+    given.kernels = given.kernels or ([HERE, *RECORDED] if given.record else ["bookworm"])
     return given, tests
 
 
 def in_guest(suite, command, accelerators):
-    """What a command leaves in a guest; an accelerator that does not work is taken from the list."""
+    """What a command leaves in a guest. An accelerator that does not work leaves the list."""
     kernel, image = guests.fetch_kernel(suite), guests.make_image()
     while True:
         say(f"booting the kernel of {suite} with {accelerators[0]}")
@@ -68,25 +93,64 @@ def summary(junit):
     return outcomes, reasons
 
 
+def add(answers):
+    """Put a column into the record, in the place of the one that was asked for in the same way."""
+
+    def order(column):
+        return column["machine"] != "x86_64", column["machine"], release(column)
+
+    def release(column):
+        return [int(number) for number in re.findall(r"\d+", column["release"])[:2]]
+
+    def asked(column):
+        return column["place"], column["machine"]
+
+    columns = json.loads(RECORD.read_text()) if RECORD.exists() else []
+    columns = [column for column in columns if asked(column) != asked(answers)]
+    RECORD.write_text(json.dumps(sorted([*columns, answers], key=order), indent=1) + "\n")
+    say(f"recorded {answers['release']}, {answers['place']}")
+
+
+def ask(suite, accelerators):
+    if suite == HERE:
+        command = [sys.executable, guests.HERE / "probe.py", "natively"]
+        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+    place = shlex.quote(f"{guests.KERNELS[suite][0]} in qemu-system")
+    results = in_guest(suite, PROBE.format(place=place), accelerators)
+    return json.loads(results["answers.json"])
+
+
+def test(suite, arguments, accelerators):
+    """The tests' exit code."""
+    results = in_guest(suite, TESTS.format(arguments=shlex.join(arguments)), accelerators)
+    if "junit.xml" not in results:
+        say(f"{suite}: pytest has left no results")
+        return 1
+    (guests.BUILD / f"{suite}.xml").write_bytes(results["junit.xml"])
+    outcomes, reasons = summary(results["junit.xml"])
+    for reason, number in reasons.most_common():
+        say(f"{suite}: {number} skipped: {reason}")
+    say(f"{suite}: {', '.join(f'{number} {kind}' for kind, number in outcomes.items())}")
+    return int(results["exit-code"])
+
+
 def main():
     given, tests = arguments()
+    if given.add:
+        for file in given.add:
+            add(json.loads(Path(file).read_text()))
+        return 0
     if os.geteuid() != 0:
         raise SystemExit("kernels: making a root file system needs root")
     guests.BUILD.mkdir(parents=True, exist_ok=True)
     kvm = not given.emulate and os.access("/dev/kvm", os.R_OK | os.W_OK)
     accelerators = ["kvm", "tcg"] if kvm else ["tcg"]
+    if given.record:
+        for suite in given.kernels:
+            add(ask(suite, accelerators))
+        return 0
     tests += [word for test in DESELECTED for word in ("--deselect", test)]
-    command = TESTS.format(arguments=shlex.join(tests))
-    codes = []
-    for suite in given.kernels:
-        results = in_guest(suite, command, accelerators)
-        (guests.BUILD / f"{suite}.xml").write_bytes(results["junit.xml"])
-        outcomes, reasons = summary(results["junit.xml"])
-        for reason, number in reasons.most_common():
-            say(f"{suite}: {number} skipped: {reason}")
-        say(f"{suite}: {', '.join(f'{number} {kind}' for kind, number in outcomes.items())}")
-        codes.append(int(results["exit-code"]))
-    return max(codes)
+    return max([test(suite, tests, accelerators) for suite in given.kernels])
 
 
 sys.exit(main())

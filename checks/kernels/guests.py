@@ -1,8 +1,8 @@
 """Debian's kernels in qemu-system: what they boot from, and how they run a command.
 
 A guest has the root file system of Debian 12, whichever kernel runs under it, with a copy of the
-checkout in /srv/prctl where ``./dev test`` finds all it needs. It boots from an initramfs of the few
-modules that its disk takes. A second disk brings its command, as a tar, and takes back what the
+checkout in /srv/prctl where ``./dev test`` finds all it needs. It boots from an initramfs of the
+few modules that its disk takes. A second disk brings its command, as a tar, and takes back what the
 command leaves in /run/results.
 """
 
@@ -27,14 +27,14 @@ BUILD = CHECKOUT / "build" / "kernels"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 MIRROR, SECURITY = "http://deb.debian.org/debian", "http://deb.debian.org/debian-security"
 
-# Where the kernels come from: the suites of Debian by the name of the one that has the kernel.
+# By the suite of Debian that has the kernel: what readers call it, and where its packages are.
 KERNELS = {
-    "bullseye": [(MIRROR, "bullseye"), (SECURITY, "bullseye-security")],
-    "bookworm": [(MIRROR, "bookworm"), (SECURITY, "bookworm-security")],
-    "bookworm-backports": [(MIRROR, "bookworm-backports")],
-    "trixie": [(MIRROR, "trixie"), (SECURITY, "trixie-security")],
-    "trixie-backports": [(MIRROR, "trixie-backports")],
-    "sid": [(MIRROR, "sid")],
+    "bullseye": ("Debian 11", [(MIRROR, "bullseye"), (SECURITY, "bullseye-security")]),
+    "bookworm": ("Debian 12", [(MIRROR, "bookworm"), (SECURITY, "bookworm-security")]),
+    "trixie": ("Debian 13", [(MIRROR, "trixie"), (SECURITY, "trixie-security")]),
+    "trixie-backports": ("Debian 13's backports", [(MIRROR, "trixie-backports")]),
+    "bookworm-backports": ("Debian 12's backports", [(MIRROR, "bookworm-backports")]),
+    "sid": ("Debian unstable", [(MIRROR, "sid")]),
 }
 MODULES = "virtio_pci", "virtio_blk", "ext4"
 
@@ -58,7 +58,7 @@ def fetch_kernel(suite):
     """Unpack the newest kernel of a suite; return the folder with its boot/ and its modules."""
     apt = BUILD / "apt" / suite
     (apt / "lists" / "partial").mkdir(parents=True, exist_ok=True)
-    sources = [f"deb [signed-by={KEYRING}] {url} {name} main\n" for url, name in KERNELS[suite]]
+    sources = [f"deb [signed-by={KEYRING}] {url} {name} main\n" for url, name in KERNELS[suite][1]]
     (apt / "sources.list").write_text("".join(sources))
     options = {
         "Dir::Etc::sourcelist": apt / "sources.list",
@@ -155,7 +155,8 @@ def make_base():
 
 
 def checkout_files():
-    names = output("git", "-C", CHECKOUT, "ls-files", "-z", "-co", "--exclude-standard")
+    git = "git", "-C", CHECKOUT, "-c", f"safe.directory={CHECKOUT}"  # under sudo, somebody else's
+    names = output(*git, "ls-files", "-z", "-co", "--exclude-standard")
     return sorted(name for name in names.split("\0") if (CHECKOUT / name).is_file())
 
 
@@ -205,7 +206,7 @@ def make_image():
 # ---- A guest
 
 ROOM = 256 << 20  # on the second disk, in bytes
-SECONDS_TO_BOOT = 60
+SECONDS_TO_BOOT = {"kvm": 60, "tcg": 300}
 
 
 class Silent(Exception):
@@ -220,21 +221,19 @@ def boot(kernel, image, command, *, accelerator, seconds):
     with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
         disk = exchange(temporary, command)
         (vmlinuz,) = kernel.glob("boot/vmlinuz-*")
+        machine = f"-accel {accelerator} -cpu max -smp 2,cores=1,threads=2 -m 3072"
+        bare = "-nodefaults -no-reboot -display none -serial stdio"
+        boots = ["-kernel", vmlinuz, "-initrd", make_initramfs(kernel, BUILD / "busybox")]
+        boots += ["-append", "console=ttyS0 quiet panic=-1 edd=off clocksource=tsc tsc=reliable"]
+        drives = ["-drive", f"file={image},format=raw,if=virtio,snapshot=on"]
+        drives += ["-drive", f"file={disk},format=raw,if=virtio"]
         qemu = subprocess.Popen(
-            [
-                *("qemu-system-x86_64", "-accel", accelerator, "-cpu", "max", "-smp", "2"),
-                *("-m", "3072", "-nodefaults", "-no-reboot", "-display", "none"),
-                *("-serial", "stdio", "-kernel", vmlinuz),
-                *("-initrd", make_initramfs(kernel, BUILD / "busybox")),
-                *("-append", "console=ttyS0 quiet panic=-1 edd=off clocksource=tsc tsc=reliable"),
-                *("-drive", f"file={image},format=raw,if=virtio,snapshot=on"),
-                *("-drive", f"file={disk},format=raw,if=virtio"),
-            ],
+            ["qemu-system-x86_64", *machine.split(), *bare.split(), *boots, *drives],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
         )
         try:
-            watch(qemu.stdout, seconds)
+            watch(qemu.stdout, SECONDS_TO_BOOT[accelerator], seconds)
         finally:
             qemu.kill()
             qemu.wait()
@@ -257,10 +256,10 @@ def exchange(folder, command):
     return disk
 
 
-def watch(console, seconds):
-    """Hand on what a guest says until it ends, or is not there after SECONDS_TO_BOOT."""
+def watch(console, seconds_to_boot, seconds):
+    """Hand on what a guest says until it ends; Silent when it does not begin in time."""
     begun, said = False, b""
-    end = time.monotonic() + SECONDS_TO_BOOT
+    end = time.monotonic() + seconds_to_boot
     with selectors.DefaultSelector() as selector:
         selector.register(console, selectors.EVENT_READ)
         while selector.select(max(0, end - time.monotonic())):

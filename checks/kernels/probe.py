@@ -2,10 +2,11 @@
 
 Run with the Python that has the library, best as root, on any machine:
 
-    python checks/kernels/probe.py TITLE >FILE
+    python checks/kernels/probe.py PLACE >FILE
+    ./dev kernels --add FILE
 
-TITLE is what the column of the table shall be called. An answer is "yes", "no effect" where what was
-set cannot be seen afterwards, or the name of an errno or of the signal that ended the process.
+PLACE tells readers of the table where that was. An answer is "yes", "no effect" where what was set
+cannot be seen afterwards, or the name of an errno or of the signal that ended the process.
 """
 
 import datetime
@@ -178,13 +179,18 @@ def lacking():
     return [name for name in prctl.ALL_CAP_NAMES if not getattr(prctl.cap_effective, name)]
 
 
-def main(title):
+def machine():
+    name = platform.machine()
+    return "i686" if name == "x86_64" and sys.maxsize < 2**32 else name
+
+
+def main(place):
     print(
         json.dumps(
             {
-                "title": title,
-                "kernel": f"{platform.release()} {platform.version()}",
-                "machine": platform.machine(),
+                "place": place,
+                "release": platform.release(),
+                "machine": machine(),
                 "date": datetime.date.today().isoformat(),
                 "lacking": lacking(),
                 "answers": {probe[0]: ask(*probe) for probe in PROBES},
