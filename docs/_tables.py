@@ -194,6 +194,7 @@ class Releases(Table):
 
 # What kernels have answered: docs/kernels.json, which ./dev kernels --record writes.
 
+_NOT_THERE = "\N{EN DASH}"
 _FAMILIES = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "s390x": "s390"}
 
 
@@ -251,7 +252,7 @@ class Answers(Recorded):
                 raise self.error(f"probe.py does not ask for {row.function}")
             for call in asked[row.function]:
                 answers = [self.answer(row, column, call) for column in columns]
-                if set(answers) != {"–"}:
+                if set(answers) != {_NOT_THERE}:
                     rows.append([f":py:func:`{call} <prctl.{row.function}>`", *answers])
         heads = [f"{column['release'].partition('-')[0]} {column['machine']}" for column in columns]
         return [self.table("answers", ["Call", *heads], rows)]
@@ -261,7 +262,7 @@ class Answers(Recorded):
         there = is_there(row, column)
         if answer == "yes" and not there:
             raise self.error(f"{column['release']} has {row.function}, since {row.since}")
-        return "–" if answer == "EINVAL" and not there else answer
+        return _NOT_THERE if answer == "EINVAL" and not there else answer
 
 
 def setup(app):
