@@ -409,7 +409,7 @@ def run_interpreters(source):
         capture_output=True,
         text=True,
         env=support.fresh_environment(),
-        timeout=60,
+        timeout=60 * support.PATIENCE,
         check=False,
     )
     if done.stderr.startswith("skip: "):
@@ -501,7 +501,7 @@ ends = set()
 while thread.is_alive():
     pid = fork()
     if pid == 0:
-        signal.alarm(10)
+        signal.alarm(600)
         prctl.set_proctitle("child")
         prctl.get_ptracer()
         os._exit(0)
@@ -530,7 +530,7 @@ def test_fork_succeeds_while_threads_use_what_belongs_to_the_process(user):
         for _ in range(50):
             pid = os.fork()
             if pid == 0:
-                signal.alarm(10)  # a deadlock ends the child
+                signal.alarm(10 * support.PATIENCE)  # a deadlock ends the child
                 for job in jobs:
                     job()
                 os._exit(0)

@@ -545,7 +545,7 @@ ends = {}
 for _ in range(12):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)
+        signal.alarm(600)
         os._exit(0 if child() else 9)
     status = os.waitpid(pid, 0)[1]
     ends[status] = ends.get(status, 0) + 1
@@ -600,7 +600,7 @@ ends = {{}}
 for _ in range({support.rounds(250)}):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)
+        signal.alarm(600)
         churn.churn_start()
         time.sleep(0.0005)
         prctl.set_proctitle("among others")

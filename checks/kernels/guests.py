@@ -220,7 +220,7 @@ def boot(kernel, image, command, *, accelerator, seconds):
     """
     with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
         disk = exchange(temporary, command)
-        (vmlinuz,) = kernel.glob("boot/vmlinuz-*")
+        vmlinuz = next(path for path in kernel.rglob("vmlinuz*") if path.is_file())
         machine = f"-accel {accelerator} -cpu max -smp 2,cores=1,threads=2 -m 3072"
         bare = "-nodefaults -no-reboot -display none -serial stdio"
         boots = ["-kernel", vmlinuz, "-initrd", make_initramfs(kernel, BUILD / "busybox")]
