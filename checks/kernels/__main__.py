@@ -1,6 +1,6 @@
 """The tests under other kernels than this machine's, in qemu-system; and which kernel has what.
 
-Arguments after ``--`` are pytest's. Without them the tests in DESELECTED are left out, no others.
+Arguments after ``--`` are pytest's.
 """
 
 import argparse
@@ -72,9 +72,9 @@ def arguments():
     return given, tests
 
 
-def in_guest(suite, command, accelerators):
+def in_guest(suite, image, command, accelerators):
     """What a command leaves in a guest. An accelerator that does not work leaves the list."""
-    kernel, image = guests.fetch_kernel(suite), guests.make_image()
+    kernel = guests.fetch_kernel(suite)
     while True:
         say(f"booting the kernel of {suite} with {accelerators[0]}")
         try:
@@ -83,6 +83,8 @@ def in_guest(suite, command, accelerators):
             if len(accelerators) == 1:
                 raise SystemExit(f"kernels: the guest has not begun; it said:\n{silent}") from None
             say(f"with {accelerators.pop(0)} the guest does not begin")
+        except TimeoutError:
+            raise SystemExit(f"kernels: the guest has not ended in {SECONDS} seconds") from None
 
 
 def summary(junit):
@@ -114,20 +116,23 @@ def add(answers):
     say(f"recorded {answers['release']}, {answers['place']}")
 
 
-def ask(suite, accelerators):
-    if suite == HERE:
-        command = [sys.executable, guests.HERE / "probe.py", "natively"]
-        return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+def ask_here():
+    command = [sys.executable, guests.HERE / "probe.py", "natively"]
+    return json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
+
+
+def ask(suite, image, accelerators):
     place = shlex.quote(f"{guests.KERNELS[suite][0]} in qemu-system")
-    results = in_guest(suite, PROBE.format(place=place), accelerators)
+    results = in_guest(suite, image, PROBE.format(place=place), accelerators)
     if not results.get("answers.json"):
         raise SystemExit(f"kernels: the guest under the kernel of {suite} has not answered")
     return json.loads(results["answers.json"])
 
 
-def test(suite, arguments, accelerators):
+def test(suite, image, arguments, accelerators):
     """The tests' exit code."""
-    results = in_guest(suite, TESTS.format(arguments=shlex.join(arguments)), accelerators)
+    command = TESTS.format(arguments=shlex.join(arguments))
+    results = in_guest(suite, image, command, accelerators)
     if "junit.xml" not in results:
         say(f"{suite}: pytest has left no results")
         return 1
@@ -150,12 +155,13 @@ def main():
     guests.BUILD.mkdir(parents=True, exist_ok=True)
     kvm = not given.emulate and os.access("/dev/kvm", os.R_OK | os.W_OK)
     accelerators = ["kvm", "tcg"] if kvm else ["tcg"]
+    image = guests.make_image()
     if given.record:
         for suite in given.kernels:
-            add(ask(suite, accelerators))
+            add(ask_here() if suite == HERE else ask(suite, image, accelerators))
         return 0
     tests += [word for test in DESELECTED for word in ("--deselect", test)]
-    return max([test(suite, tests, accelerators) for suite in given.kernels])
+    return max([test(suite, image, tests, accelerators) for suite in given.kernels])
 
 
 sys.exit(main())

@@ -92,21 +92,26 @@ def fetch_kernel(suite):
     return folder
 
 
+def modules(kernel):
+    """The files of MODULES, each after those that it needs; what is no module is in the kernel."""
+    (tree,) = next(path for path in kernel.glob("**/lib/modules") if path.is_dir()).iterdir()
+    run("depmod", "-b", tree.parents[2], tree.name)
+    found = {}
+    for line in (tree / "modules.dep").read_text().splitlines():
+        file, _, needed = line.partition(":")
+        if Path(file).name.partition(".")[0] in MODULES:
+            found |= dict.fromkeys([*reversed(needed.split()), file])
+    return [tree / file for file in found]
+
+
 def make_initramfs(kernel, busybox):
     """The archive that a kernel boots from, as a file beside it."""
-    (tree,) = next(path for path in kernel.glob("**/lib/modules") if path.is_dir()).iterdir()
-    root = tree.parents[2]
-    run("depmod", "-b", root, tree.name)
-    modules = []
-    for name in MODULES:
-        lines = output("modprobe", "-d", root, "-S", tree.name, "--show-depends", name)
-        modules += re.findall(r"^insmod (\S+)", lines, re.MULTILINE)
     with tempfile.TemporaryDirectory(dir=BUILD) as temporary:
         for name in "bin", "dev", "root", "modules":
             Path(temporary, name).mkdir()
         shutil.copy(HERE / "init", temporary)
         shutil.copy(busybox, Path(temporary, "bin", "busybox"))
-        for number, module in enumerate(dict.fromkeys(map(Path, modules))):
+        for number, module in enumerate(modules(kernel)):
             data = module.read_bytes()
             plain = lzma.decompress(data) if module.suffix == ".xz" else data
             Path(temporary, "modules", f"{number:03} {module.stem}").write_bytes(plain)
