@@ -36,7 +36,7 @@ KERNELS = {
     "bookworm-backports": ("Debian 12's backports", [(MIRROR, "bookworm-backports")]),
     "sid": ("Debian unstable", [(MIRROR, "sid")]),
 }
-MODULES = "virtio_pci", "virtio_blk", "ext4"
+MODULES = "virtio_pci", "virtio_blk", "crc32c_generic", "ext4"
 
 
 def run(*command, **options):
@@ -96,11 +96,16 @@ def modules(kernel):
     """The files of MODULES, each after those that it needs; what is no module is in the kernel."""
     (tree,) = next(path for path in kernel.glob("**/lib/modules") if path.is_dir()).iterdir()
     run("depmod", "-b", tree.parents[2], tree.name)
+    lines = (tree / "modules.dep").read_text().splitlines()
+    files = {
+        Path(file).name.partition(".")[0]: (file, needed.split())
+        for file, _, needed in (line.partition(":") for line in lines)
+    }
     found = {}
-    for line in (tree / "modules.dep").read_text().splitlines():
-        file, _, needed = line.partition(":")
-        if Path(file).name.partition(".")[0] in MODULES:
-            found |= dict.fromkeys([*reversed(needed.split()), file])
+    for name in MODULES:
+        if name in files:
+            file, needed = files[name]
+            found |= dict.fromkeys([*reversed(needed), file])
     return [tree / file for file in found]
 
 
