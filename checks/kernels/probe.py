@@ -138,6 +138,7 @@ PROBES = [
     ("get_auxv()",),
 ]
 
+NAMES_OF_ERRORS = errno.errorcode | {errno.EOPNOTSUPP: "EOPNOTSUPP"}
 NAMES = {name: getattr(prctl, name) for name in prctl.__all__}
 NAMES |= {"ALLOW_ALL": ALLOW_ALL, "getppid": os.getppid}
 NAMES |= {f.__name__: f for f in (memory, ambient_can_be_raised)}
@@ -164,7 +165,7 @@ def answer(call, check, before):
     try:
         eval(call, NAMES)
     except OSError as error:
-        return errno.errorcode[error.errno]
+        return NAMES_OF_ERRORS[error.errno]
     return "yes" if eval(check, NAMES) else "no effect"
 
 
