@@ -5,6 +5,7 @@ itself, src/options.h, which the C preprocessor turns into tuples of Python.
 """
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -191,11 +192,86 @@ class Releases(Table):
         return [self.table("releases", ["Linux", "What it brought"], rows)]
 
 
+# What kernels have answered: docs/kernels.json, which ./dev kernels --record writes.
+
+_NOT_THERE = "\N{EN DASH}"
+_FAMILIES = {"x86_64": "x86", "i686": "x86", "aarch64": "arm64", "s390x": "s390"}
+
+
+def release(text):
+    """The first two numbers of a release: Debian's patches do not add options."""
+    return tuple(map(int, re.findall(r"\d+", text)[:2]))
+
+
+def is_there(row, column):
+    """Whether the option table says that a kernel has an option."""
+    family, now = _FAMILIES[column["machine"]], release(column["release"])
+    since, _, where = row.since.partition(", on ")
+    if where and family not in re.findall(r"\w+", where.partition(";")[0]):
+        later = re.search(rf"on {family} since ([\d.]+)", where)
+        return later is not None and release(later[1]) <= now
+    until = re.search(r"until ([\d.]+)", where)
+    return release(since) <= now and not (until and release(until[1]) <= now)
+
+
+class Recorded(Table):
+    def columns(self):
+        path = Path(__file__).with_name("kernels.json")
+        self.env.note_dependency(str(path))
+        return json.loads(path.read_text())
+
+
+class Columns(Recorded):
+    """Which kernels were asked, where, and when."""
+
+    def run(self):
+        rows = [
+            (
+                column["release"],
+                column["machine"],
+                column["place"],
+                ", ".join(f"CAP_{name.upper()}" for name in column["lacking"]) or "nothing",
+                column["date"],
+            )
+            for column in self.columns()
+        ]
+        heads = ["Linux", "Machine", "Where", "What root lacked", "When"]
+        return [self.table("kernels", heads, rows)]
+
+
+class Answers(Recorded):
+    """What each kernel answered to each call; calls that none of them can have are left out."""
+
+    def run(self):
+        columns, rows = self.columns(), []
+        asked = {}
+        for call in columns[-1]["answers"]:
+            asked.setdefault(call.partition("(")[0], []).append(call)
+        for row in option_table():
+            if row.function not in asked:
+                raise self.error(f"probe.py does not ask for {row.function}")
+            for call in asked[row.function]:
+                answers = [self.answer(row, column, call) for column in columns]
+                if set(answers) != {_NOT_THERE}:
+                    rows.append([f":py:func:`{call} <prctl.{row.function}>`", *answers])
+        heads = [f"{column['release'].partition('-')[0]} {column['machine']}" for column in columns]
+        return [self.table("answers", ["Call", *heads], rows)]
+
+    def answer(self, row, column, call):
+        answer = column["answers"].get(call, "not asked")
+        there = is_there(row, column)
+        if answer == "yes" and not there:
+            raise self.error(f"{column['release']} has {row.function}, since {row.since}")
+        return _NOT_THERE if answer == "EINVAL" and not there else answer
+
+
 def setup(app):
     app.add_directive("constants", Constants)
     app.add_directive("capabilities", CapabilityTable)
     app.add_directive("securebits", SecurebitTable)
     app.add_directive("options", Options)
     app.add_directive("releases", Releases)
+    app.add_directive("recorded-kernels", Columns)
+    app.add_directive("recorded-answers", Answers)
     app.add_css_file("tables.css")
     return {"parallel_read_safe": True}

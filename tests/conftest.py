@@ -11,7 +11,12 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "kernel(*features): skip where a C program, tests/kernel.c, finds one missing"
     )
+    config.addinivalue_line("markers", "for_good: comes last, for it changes the whole machine")
     support.start_again_if_emulated(config)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: "for_good" in item.keywords)
 
 
 def pytest_runtest_setup(item):

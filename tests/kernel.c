@@ -9,6 +9,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
@@ -191,6 +192,12 @@ memory_map(void)
     return prctl(PR_SET_MM, PR_SET_MM_MAP_SIZE, &size, 0, 0) == 0 ? NULL : refused("PR_SET_MM_MAP_SIZE");
 }
 
+static const char *
+yama(void)
+{
+    return prctl(PR_SET_PTRACER, 0, 0, 0, 0) == 0 ? NULL : refused("PR_SET_PTRACER");
+}
+
 /* What a program is told to be called. */
 static const char *
 first_argument(void)
@@ -251,6 +258,29 @@ file_capabilities(void)
     return status == 0 ? NULL : "execve() does not obey the capabilities of a file";
 }
 
+/* That it takes CAP_SETFCAP to remove them. Not before Linux 6.11 where BPF is among the security modules: the answer of its
+ * hook stands for the kernel's own check. */
+static const char *
+guarded_file_capabilities(void)
+{
+    static const unsigned char none[20] = {0, 0, 0, 2};
+    static const char copy[] = "./guarded";
+    pid_t pid;
+    int status;
+
+    *strrchr(arguments[0], '/') = '\0';
+    if (chdir(arguments[0]) < 0 || close(creat(copy, 0644)) < 0 || chown(copy, 65534, 65534) < 0 ||
+        setxattr(copy, "security.capability", none, 20, 0) < 0)
+        return refused("security.capability");
+    if ((pid = fork()) == 0) {
+        if (setgroups(0, NULL) < 0 || setresgid(65534, 65534, 65534) < 0 || setresuid(65534, 65534, 65534) < 0)
+            _exit(2);
+        _exit(removexattr(copy, "security.capability") < 0 && errno == EPERM);
+    }
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status) == 1 ? NULL : "the owner of a file may remove its capabilities without CAP_SETFCAP";
+}
+
 /* For file_capabilities(): what this process has. */
 static const char *
 effective(void)
@@ -277,9 +307,11 @@ static const struct {
     {"command line", command_line},
     {"stat addresses", stat_addresses},
     {"memory map", memory_map},
+    {"Yama", yama},
     {"first argument", first_argument},
     {"blocked signals", blocked_signals},
     {"file capabilities", file_capabilities},
+    {"guarded file capabilities", guarded_file_capabilities},
     {"effective", effective},
 };
 

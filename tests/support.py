@@ -38,6 +38,7 @@ import pytest
 import prctl
 
 ROOT = os.geteuid() == 0
+PATIENCE = int(os.environ.get("PRCTL_PATIENCE", "1"))  # times: for a machine that is all emulated
 USER = 65534  # the ordinary user that a suite started as root becomes in its children
 
 # The system calls that the tests filter or make, with their numbers.
@@ -97,12 +98,13 @@ def in_child(function, *args, user=False, seconds=60):
     With user=True the child is an ordinary user. It does not exec: another user may not be able to
     run the interpreter.
     """
+    seconds *= PATIENCE
     sys.stdout.flush()
     sys.stderr.flush()
     for _ in range(5):
         pid, reader = _fork(function, args, user, seconds)
         with open(reader, "rb", buffering=0) as pipe:
-            begun = _read(pipe, 1, 20)
+            begun = _read(pipe, 1, 20 * PATIENCE)
             data = _read(pipe, sys.maxsize, seconds + 20) if begun is not None else None
         if data is None:  # nor has its alarm ended it: SIGALRM may be blocked
             os.kill(pid, signal.SIGKILL)
@@ -882,7 +884,7 @@ def of_threads(*fields, pid="self"):
 
 def in_time(condition, seconds=10):
     """Wait until a condition is true; whether it is."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not condition() and time.monotonic() < end:
         time.sleep(0.002)
     return condition()

@@ -397,7 +397,7 @@ def test_a_thread_that_has_dropped_gives_its_children_no_more(pdeathsig, root):
 
 
 def ends_within(pid, seconds=10):
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds * support.PATIENCE
     while support.is_running(pid):
         if time.monotonic() > deadline:
             return False

@@ -47,7 +47,7 @@ pytestmark = pytest.mark.kernel(
 FROM_MODULES = prctl.all_threads, prctl.drop_privileges, prctl.Popen, prctl.Capabilities
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-SECONDS = 30  # that an operation may take, whatever the surroundings
+SECONDS = 30 * support.PATIENCE  # that an operation may take, whatever the surroundings
 SETS = {name: f"Cap{name}" for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")}
 FIELDS = ("Uid", "Gid", "Groups", *SETS.values(), "NoNewPrivs", "State")
 

@@ -115,7 +115,7 @@ def run_interpreters(source):
         capture_output=True,
         text=True,
         env=support.fresh_environment(),
-        timeout=60,
+        timeout=60 * support.PATIENCE,
         check=False,
     )
     if done.stderr.startswith("skip: "):
@@ -207,7 +207,7 @@ ends = set()
 while thread.is_alive():
     pid = fork()
     if pid == 0:
-        signal.alarm(10)
+        signal.alarm(600)
         prctl.set_proctitle("child")
         prctl.get_ptracer()
         os._exit(0)
@@ -355,7 +355,7 @@ def test_an_interpreter_ends_well_with(name):
             env=support.fresh_environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=60 * support.PATIENCE,
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")

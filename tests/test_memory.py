@@ -5,6 +5,7 @@ mappings, against stat, cmdline, environ, exe, auxv and smaps of /proc/self.
 import contextlib
 import ctypes
 import errno
+import functools
 import mmap
 import os
 import re
@@ -167,8 +168,14 @@ def test_the_kernel_s_structure_has_104_bytes(user):
 # ---- set_mm_map()
 
 
+@functools.cache
+def kernel_tells_auxv():
+    answer = in_child(support.errno_or_result, support.kernel_prctl, GET_AUXV, bytearray(8), 8)
+    return LONG == 8 and answer != f"errno {errno.EINVAL}"  # as before Linux 6.4
+
+
 def state():
-    return got(), support.cmdline(), prctl.get_auxv() if LONG == 8 else None
+    return got(), support.cmdline(), prctl.get_auxv() if kernel_tells_auxv() else None
 
 
 def with_map(**fields):
@@ -587,6 +594,56 @@ def test_a_field_can_be_set_with_the_capability():
         return support.cmdline(), pairs(vector())
 
     assert in_child(change) == (b"one\0two\0", {77: ULONG_MAX})
+
+
+# How far each field moves: the kernel wants the starts before their ends.
+MOVES = {name: -1 if name.startswith("end") or name.endswith("end") else 1 for name in FIELDS}
+MOVES |= {"start_brk": -mmap.PAGESIZE, "brk": mmap.PAGESIZE, "start_stack": -16}
+
+
+@pytest.mark.usefixtures("root", "set_mm", "in_stat")
+@pytest.mark.parametrize("name", MOVES)
+def test_a_field_moves_alone_with_the_capability(name):
+    support.needs(SYS_RESOURCE, "CAP_SYS_RESOURCE")
+
+    def addresses():
+        return stat() | {"brk": support.system_call("brk", 0)}
+
+    def change():
+        field = getattr(prctl, f"SET_MM_{name.upper()}")
+        before = addresses()
+        prctl.set_mm(field, before[name] + MOVES[name])
+        after = addresses()
+        return {field: after[field] - before[field] for field in before}
+
+    assert in_child(change) == dict.fromkeys(MOVES, 0) | {name: MOVES[name]}
+
+
+@pytest.mark.usefixtures("root", "set_mm")
+@pytest.mark.parametrize("address", [0, 1, ULONG_MAX])
+def test_with_the_capability_an_address_that_no_process_has_is_einval(address):
+    support.needs(SYS_RESOURCE, "CAP_SYS_RESOURCE")
+
+    def attempt():
+        before = got()
+        return error_of(prctl.set_mm, prctl.SET_MM_ARG_START, address), before == got()
+
+    assert in_child(attempt) == (EINVAL, True)
+
+
+@pytest.mark.usefixtures("root", "set_mm")
+def test_with_the_capability_the_executable_can_be_changed():
+    support.needs(SYS_RESOURCE, "CAP_SYS_RESOURCE")
+
+    def change():
+        before = os.readlink("/proc/self/exe")
+        with open(EXECUTABLE, "rb") as file:
+            busy = error_of(prctl.set_mm, prctl.SET_MM_EXE_FILE, file)
+            forget_the_executable()
+            prctl.set_mm(prctl.SET_MM_EXE_FILE, file)
+        return before != EXECUTABLE, busy, os.readlink("/proc/self/exe")
+
+    assert in_child(change) == (True, refused(errno.EBUSY), EXECUTABLE)
 
 
 def test_strace_sees_every_field_and_its_value():

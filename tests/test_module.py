@@ -355,7 +355,7 @@ def test_fork_succeeds_while_threads_use_what_belongs_to_the_process(user):
         for _ in range(50):
             pid = os.fork()
             if pid == 0:
-                signal.alarm(10)  # a deadlock ends the child
+                signal.alarm(10 * support.PATIENCE)  # a deadlock ends the child
                 for job in jobs:
                     job()
                 os._exit(0)

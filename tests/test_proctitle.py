@@ -540,7 +540,7 @@ ends = {}
 for _ in range(12):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)
+        signal.alarm(600)
         os._exit(0 if child() else 9)
     status = os.waitpid(pid, 0)[1]
     ends[status] = ends.get(status, 0) + 1
@@ -595,7 +595,7 @@ ends = {{}}
 for _ in range({support.rounds(250)}):
     pid = os.fork()
     if pid == 0:
-        signal.alarm(20)
+        signal.alarm(600)
         churn.churn_start()
         time.sleep(0.0005)
         prctl.set_proctitle("among others")
@@ -766,16 +766,50 @@ def test_a_later_refusal_does_not_matter(user):
     assert support.in_child(refuse_afterwards, user=user) == b"x" * LIMIT + b"\0"
 
 
-@ERRORS
-def test_without_the_whole_map_the_ends_are_moved_one_by_one(errno, root):
-    if not support.capability_mask("CapEff") >> 24 & 1:
-        pytest.skip("root lacks CAP_SYS_RESOURCE in this container")
+@pytest.fixture
+def moved_by_field(root):
+    support.needs(24, "CAP_SYS_RESOURCE")
+
+
+# The map is refused, or there are no maps at all.
+NO_MAPS = pytest.mark.parametrize(
+    "refusal", [(EPERM, MM_MAP), (EINVAL, MM_MAP), (EINVAL, MAP_SIZE)]
+)
+
+
+@pytest.mark.usefixtures("moved_by_field")
+@NO_MAPS
+@pytest.mark.parametrize(("title", "expected"), TITLES.values(), ids=TITLES)
+def test_without_the_whole_map_the_ends_are_moved_one_by_one(title, expected, refusal):
+    def show():
+        refuse(*refusal)
+        return shown_after("before", title)
+
+    assert support.in_child(show) == expected + b"\0"
+
+
+@pytest.mark.usefixtures("moved_by_field")
+@NO_MAPS
+def test_without_the_whole_map_ps_shows_the_title(refusal):
+    ps = support.tool("ps")
 
     def show():
-        refuse(errno, MM_MAP)
-        return shown_after("x" * LIMIT)
+        refuse(*refusal)
+        prctl.set_proctitle("webd: serving")
+        return support.run(ps, "-ww", "-o", "args=", "-p", str(os.getpid()))
 
-    assert support.in_child(show) == b"x" * LIMIT + b"\0"
+    assert support.in_child(show).rstrip("\n") == "webd: serving"
+
+
+@pytest.mark.usefixtures("moved_by_field")
+@NO_MAPS
+@pytest.mark.parametrize("name", KEPT)
+def test_without_the_whole_map_the_title_leaves_the_rest_as_it_was(name, refusal):
+    def show():
+        refuse(*refusal)
+        return kept(KEPT[name], "y" * LIMIT, "")
+
+    assert support.in_child(show)
 
 
 # The kernel refuses the map and, here, only pretends to move the ends: {end: errno}.

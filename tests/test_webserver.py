@@ -26,6 +26,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import support
 from support import ROOT, USER, become_user, cmdline, free_privileged_port, status
 
 import prctl
@@ -34,7 +35,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PAGE = b"<!doctype html><title>A page</title>\n"
 SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 EMPTY = "0" * 16
-PATIENCE = 20  # seconds
+PATIENCE = 20 * support.PATIENCE  # seconds
 
 spec = importlib.util.spec_from_file_location("webserver", EXAMPLES / "webserver.py")
 webserver = importlib.util.module_from_spec(spec)
