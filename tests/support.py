@@ -757,6 +757,7 @@ _SYSCALLS |= {
     "read": (0, 3, 63, 3),
     "rt_sigaction": (13, 174, 134, 174),
     "rt_sigprocmask": (14, 175, 135, 175),
+    "getdents64": (217, 220, 61, 220),
     "getgroups": (115, 205, 158, 205),  # those with 32-bit ids
     "setgroups": (116, 206, 159, 206),
     "setresgid": (119, 210, 149, 210),

@@ -125,12 +125,89 @@ def test_sets_that_cannot_be_written_are_an_oserror(also):
 
 
 @pytest.mark.kernel("seccomp filters")
-def test_a_change_of_sets_that_is_refused_for_another_reason_names_no_capability():
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM])
+def test_a_change_of_sets_that_is_refused_for_another_reason_names_no_capability(number):
     def run():
-        install_filter(refuse("capset", errno.EXDEV))
+        install_filter(refuse("capset", number))
         return error_of(prctl.cap_effective.drop, CHOWN)
 
+    assert in_child(run) == refused(number)
+
+
+def test_what_the_bounding_set_lacks_is_the_reason_even_without_setpcap(root):
+    def run():
+        kernel_prctl(24, NET_RAW)
+        support.change_capabilities("CapEff", drop=1 << SETPCAP)
+        return error_of(prctl.cap_inheritable.add, NET_RAW)
+
+    assert in_child(run) == refused(errno.EPERM, "the bounding set may lack net_raw")
+
+
+# Each: the filter, what would be the reason for EPERM, what is called.
+NOT_FOR_WANT_OF_PRIVILEGE = {
+    "bounding set": (
+        ("prctl", 24),
+        lambda: support.change_capabilities("CapEff", drop=1 << SETPCAP),
+        lambda: prctl.capbset.drop(NET_RAW),
+    ),
+    "capbset_drop": (
+        ("prctl", 24),
+        lambda: support.change_capabilities("CapEff", drop=1 << SETPCAP),
+        lambda: prctl.capbset_drop(NET_RAW),
+    ),
+    "ambient set": (
+        ("prctl", 47),
+        lambda: kernel_prctl(28, 1 << 6),  # SECBIT_NO_CAP_AMBIENT_RAISE
+        lambda: prctl.cap_ambient.add(NET_RAW),
+    ),
+}
+
+
+@pytest.mark.kernel("seccomp filters")
+@pytest.mark.parametrize("name", NOT_FOR_WANT_OF_PRIVILEGE)
+def test_another_errno_is_not_explained_by_the_privilege_that_is_missing(name, root):
+    (call, *arguments), prepare, function = NOT_FOR_WANT_OF_PRIVILEGE[name]
+
+    def run():
+        support.change_capabilities("CapInh", add=1 << NET_RAW)
+        prepare()
+        install_filter(refuse(call, errno.EXDEV, *arguments))
+        return error_of(function)
+
     assert in_child(run) == refused(errno.EXDEV)
+
+
+@pytest.mark.parametrize("length", [31, 32, 33, 64, 5000])
+def test_a_long_name_is_that_of_no_capability(length):
+    for name in "x" * length, "cap_" + "x" * (length - 4), "net_raw" + " " * (length - 7):
+        with pytest.raises(ValueError, match="Unknown capability"):
+            prctl._number(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind"),
+    [
+        ("_cap_has", (5, 0), ValueError),
+        ("_cap_has", (-1, 0), ValueError),
+        ("_cap_has", (0, 64), ValueError),
+        ("_cap_has", (0,), TypeError),
+        ("_cap_read", (5,), ValueError),
+        ("_cap_read", ("0",), TypeError),
+        ("_cap_change", (5, 0, 0), ValueError),
+        ("_cap_change", (0, "0", 0), TypeError),
+        ("_cap_change", (0, -1, 0), OverflowError),
+        ("_cap_change", (0, 0, "0"), TypeError),
+        ("_cap_change", (0, 0, 2**64), OverflowError),
+        ("_cap_change", (0, 0), TypeError),
+        ("_capset", (0, 0, "0"), TypeError),
+        ("_capset", (0, -1, 0), OverflowError),
+        ("_capset", (0, 0), TypeError),
+        ("_cap_to_text", (0, "0", 0), TypeError),
+    ],
+)
+def test_what_prctl_py_never_asks_for_is_refused_all_the_same(name, arguments, kind):
+    got, _, changed = in_child(support.outcome, getattr(prctl._prctl, name), arguments, {})
+    assert (got, changed) == (kind.__name__, {})
 
 
 @pytest.mark.kernel("seccomp filters")
@@ -298,6 +375,101 @@ def test_in_all_threads_a_thread_that_keeps_a_capability_in_its_bounding_set_is_
                 prctl.prctl(24, NET_RAW)
         except RuntimeError as error:
             return f"thread {worker.tid}: [Errno 1]" in str(error)
+
+    assert in_child(run) is True
+
+
+# ---- What the message says
+
+
+def test_threads_that_fail_are_listed_with_their_errors(root):
+    def run():
+        workers = [Worker(without(SETPCAP)[0]) for _ in range(2)]
+        try:
+            with prctl.all_threads():
+                prctl.set_securebits(NO_SETUID_FIXUP)
+        except RuntimeError as error:
+            return sorted(worker.tid for worker in workers), str(error)
+
+    tids, text = in_child(run)
+    each = "thread {}: [Errno 1] Operation not permitted"
+    expected = {
+        f"2 other threads have failed: {each.format(a)}, {each.format(b)}"
+        for a, b in (tids, tids[::-1])
+    }
+    assert text in expected
+
+
+def test_of_many_threads_that_fail_sixteen_are_listed(root):
+    def run():
+        for _ in range(20):
+            Worker(without(SETPCAP)[0])
+        try:
+            with prctl.all_threads():
+                prctl.set_securebits(NO_SETUID_FIXUP)
+        except RuntimeError as error:
+            return str(error), prctl._prctl._run_plan([("prctl", 28, 0)])
+
+    text, failures = in_child(run)
+    assert text.startswith("20 other threads have failed: thread ")
+    assert text.count("thread ") == text.count("[Errno 1]") == 16
+    assert len({tid for tid, _, _ in failures}) == 16
+    assert {(error, step) for _, error, step in failures} == {(errno.EPERM, 0)}
+
+
+def test_a_missing_capability_is_no_excuse_for_a_thread_that_may_not_change_securebits(root):
+    """The number of the bits is that of a capability that the thread no longer has."""
+
+    def run():
+        worker = Worker()
+        with prctl.all_threads():
+            prctl.capbset.drop(NO_SETUID_FIXUP)
+        worker(without(SETPCAP)[0])
+        try:
+            with prctl.all_threads():
+                prctl.set_securebits(NO_SETUID_FIXUP)
+        except RuntimeError as error:
+            return f"thread {worker.tid}: [Errno 1]" in str(error)
+
+    assert in_child(run) is True
+
+
+@pytest.mark.kernel("seccomp filters")
+@pytest.mark.parametrize(
+    ("call", "why"),
+    [("rt_sigaction", "the signal cannot be handled"), ("getdents64", "/proc/self/task")],
+)
+def test_a_call_that_reaching_the_threads_takes_is_named_when_it_is_refused(call, why):
+    def run():
+        worker = Worker()
+        install_filter(refuse(call, errno.EXDEV))
+        with prctl.all_threads():
+            found = error_of(prctl.set_timerslack, 4321)
+        return found, worker(prctl.get_timerslack) != 4321
+
+    assert in_child(run) == (refused(errno.EXDEV, why), True)
+
+
+def test_without_proc_no_thread_is_blamed(tmp_path, root):
+    def run():
+        os.chroot(tmp_path)
+        with prctl.all_threads():
+            return error_of(prctl.set_timerslack, 4321)
+
+    why = "the threads cannot be counted without a /proc/self/task of this PID namespace"
+    assert in_child(run) == refused(errno.ENOENT, why)
+
+
+@pytest.mark.kernel("blocked signals")
+def test_a_thread_that_blocks_every_signal_there_is_is_named():
+    def run():
+        worker = Worker()
+        worker(support.system_call, "rt_sigprocmask", 0, bytearray(b"\xff" * 8), 0, 8)
+        try:
+            with prctl.all_threads():
+                prctl.set_timerslack(4321)
+        except RuntimeError as error:
+            return f"thread {worker.tid} has blocked" in str(error)
 
     assert in_child(run) is True
 
