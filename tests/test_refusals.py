@@ -329,6 +329,17 @@ def test_a_thread_whose_groups_cannot_be_read_is_named(root):
     assert in_child(run) == (errno.EPERM, 0)
 
 
+@pytest.mark.kernel("seccomp filters")
+def test_a_thread_whose_capabilities_cannot_be_read_is_named(root):
+    def run():
+        refuses = install_filter, refuse("capget", errno.EXDEV)
+        everything = (1 << len(prctl.ALL_CAPS)) - 1
+        step = "capset", 0, support.capability_mask("CapPrm"), everything
+        return outcome_in_a_thread(step, without(SETGID, SETPCAP), refuses)
+
+    assert in_child(run) == (errno.EPERM, 0)
+
+
 NO_SETUID_FIXUP, KEEP_CAPS, KEEP_CAPS_LOCKED = 4, 16, 32
 
 
