@@ -155,6 +155,16 @@ NOT_FOR_WANT_OF_PRIVILEGE = {
         lambda: support.change_capabilities("CapEff", drop=1 << SETPCAP),
         lambda: prctl.capbset_drop(NET_RAW),
     ),
+    "permitted": (
+        ("capset",),
+        lambda: support.change_capabilities("CapPrm", drop=1 << CHOWN),
+        lambda: prctl.cap_permitted.add(CHOWN),
+    ),
+    "effective": (
+        ("capset",),
+        lambda: support.change_capabilities("CapPrm", drop=1 << CHOWN),
+        lambda: prctl.cap_effective.add(CHOWN),
+    ),
     "ambient set": (
         ("prctl", 47),
         lambda: kernel_prctl(28, 1 << 6),  # SECBIT_NO_CAP_AMBIENT_RAISE
@@ -170,6 +180,7 @@ def test_another_errno_is_not_explained_by_the_privilege_that_is_missing(name, r
 
     def run():
         support.change_capabilities("CapInh", add=1 << NET_RAW)
+        support.change_capabilities("CapEff", drop=1 << CHOWN)
         prepare()
         install_filter(refuse(call, errno.EXDEV, *arguments))
         return error_of(function)
@@ -409,6 +420,35 @@ def test_threads_that_fail_are_listed_with_their_errors(root):
         for a, b in (tids, tids[::-1])
     }
     assert text in expected
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda: prctl.Capabilities.current().apply(),
+        lambda: setattr(prctl.securebits, "no_setuid_fixup", True),
+        lambda: prctl.set_securebits(NO_SETUID_FIXUP),
+        lambda: prctl.capbset.drop(NET_RAW),
+        lambda: prctl.capbset_drop(NET_RAW),
+        lambda: prctl.prctl(24, NET_RAW),
+        lambda: prctl.cap_inheritable.add(NET_RAW),
+        lambda: prctl.cap_ambient.add(NET_RAW),
+        lambda: prctl.cap_ambient_raise(NET_RAW),
+    ],
+)
+def test_whatever_fails_in_another_thread_is_a_runtime_error(change, root):
+    def run():
+        worker = Worker(without(SETPCAP, NET_RAW)[0])
+        support.change_capabilities("CapInh", add=1 << NET_RAW)
+        kind = None
+        try:
+            with prctl.all_threads():
+                change()
+        except Exception as error:
+            kind = type(error), f"thread {worker.tid}: [Errno 1]" in str(error)
+        return kind
+
+    assert in_child(run) == (RuntimeError, True)
 
 
 def test_of_many_threads_that_fail_sixteen_are_listed(root):
