@@ -512,10 +512,12 @@ def test_without_proc_no_thread_is_blamed(tmp_path, root):
 
 
 @pytest.mark.kernel("blocked signals")
-def test_a_thread_that_blocks_every_signal_there_is_is_named():
+@pytest.mark.parametrize("mask", [(1 << 64) - 1, 0xF << 32], ids=["every signal", "four signals"])
+def test_a_thread_that_blocks_other_signals_as_well_is_named(mask):
     def run():
         worker = Worker()
-        worker(support.system_call, "rt_sigprocmask", 0, bytearray(b"\xff" * 8), 0, 8)
+        signals = bytearray(mask.to_bytes(8, sys.byteorder))
+        worker(support.system_call, "rt_sigprocmask", 0, signals, 0, 8)
         try:
             with prctl.all_threads():
                 prctl.set_timerslack(4321)
