@@ -239,23 +239,40 @@ def test_in_all_threads_the_raw_door_gives_the_answer_of_the_kernel(root):
 # ---- The last capability of the kernel, where the kernel may not be asked
 
 
-def last_capability(folder, text):
-    """CAP_LAST_CAP of a module made anew, with this text in the place of /proc's."""
-    file = folder / "proc/sys/kernel/cap_last_cap"
-    file.parent.mkdir(parents=True)
-    if text is not None:
-        file.write_text(text)
+def made_anew(prepare):
+    """CAP_LAST_CAP of a module that is made after what prepare does."""
     loader = importlib.machinery.ExtensionFileLoader("_prctl", prctl._prctl.__file__)
     spec = importlib.util.spec_from_loader("_prctl", loader)
 
     def run():
-        os.chroot(folder)
-        install_filter(refuse("prctl", errno.EXDEV, 23))
+        prepare()
         module = importlib.util.module_from_spec(spec)
         loader.exec_module(module)
         return module.CAP_LAST_CAP
 
     return in_child(run)
+
+
+def last_capability(folder, text):
+    """The same, with this text in the place of /proc's, which alone can be asked."""
+    file = folder / "proc/sys/kernel/cap_last_cap"
+    file.parent.mkdir(parents=True)
+    if text is not None:
+        file.write_text(text)
+
+    def prepare():
+        os.chroot(folder)
+        install_filter(refuse("prctl", errno.EXDEV, 23))
+
+    return made_anew(prepare)
+
+
+def test_a_capability_that_is_in_no_set_is_the_last_one_all_the_same(root):
+    def prepare():
+        for number in range(prctl.CAP_LAST_CAP + 1):
+            kernel_prctl(24, number)
+
+    assert made_anew(prepare) == prctl.CAP_LAST_CAP
 
 
 @pytest.mark.kernel("seccomp filters")
