@@ -82,8 +82,6 @@ def _execute(arguments, parent):
     try:
         _take_back_locale()
         children._become(command, wanted, parent)
-    except ValueError as error:  # a capability that this kernel does not have
-        parser.error(str(error))
     except OSError as error:
         if error.errno == errno.E2BIG:
             _fail(_CANNOT_EXECUTE, f"{command[0]}: {error.strerror}")

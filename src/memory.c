@@ -314,7 +314,7 @@ PyObject *
 set_vma_anon_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
     /* set_vma_anon_name(buffer, name) has its name in the second place. */
-    int is_short = arguments[2] == NULL && arguments[1] != NULL && PyObject_CheckBuffer(arguments[0]);
+    int is_short = arguments[2] == NULL && PyObject_CheckBuffer(arguments[0]);
     PyObject *name = arguments[is_short ? 1 : 2];
     struct text text = {0};
     Py_buffer buffer = {0};

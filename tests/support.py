@@ -46,6 +46,7 @@ _MACHINES = "x86_64", "i686", "aarch64", "s390x"
 _SYSCALLS = {
     "prctl": (157, 172, 167, 172),
     "getppid": (110, 64, 173, 64),
+    "capget": (125, 184, 90, 184),
     "capset": (126, 185, 91, 185),
     "seccomp": (317, 354, 277, 348),
     "perf_event_open": (298, 336, 241, 331),
@@ -781,7 +782,9 @@ _SYSCALLS |= {
     "read": (0, 3, 63, 3),
     "rt_sigaction": (13, 174, 134, 174),
     "rt_sigprocmask": (14, 175, 135, 175),
-    "setgroups": (116, 206, 159, 206),  # those with 32-bit ids
+    "getdents64": (217, 220, 61, 220),
+    "getgroups": (115, 205, 158, 205),  # those with 32-bit ids
+    "setgroups": (116, 206, 159, 206),
     "setresgid": (119, 210, 149, 210),
     "setresuid": (117, 208, 147, 208),
     "rt_tgsigqueueinfo": (297, 335, 240, 330),

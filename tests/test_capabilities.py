@@ -162,6 +162,11 @@ def test_the_last_capability_is_the_running_kernels():
         assert int(file.read()) == prctl.CAP_LAST_CAP
 
 
+@pytest.mark.parametrize("name", ["last_cap", "CAP_LAST_CAP", "Cap_Last_Cap"])
+def test_the_last_capability_has_a_name_of_its_own(name):
+    assert prctl._number(name) == prctl.CAP_LAST_CAP
+
+
 def decode(bits):
     """The names in a mask, by libcap, in the order of the numbers."""
     text = support.run(support.tool("capsh"), f"--decode={bits:016x}").strip().partition("=")[2]

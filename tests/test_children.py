@@ -874,6 +874,20 @@ def test_a_launcher_that_cannot_be_executed_is_named(monkeypatch, tmp_path):
     assert error == (PermissionError, "[Errno 13] Permission denied", str(path))
 
 
+def test_without_a_descriptor_above_standard_error_nothing_starts():
+    def run():
+        prctl.launcher()  # which holds its file open
+        for descriptor in 0, 1:
+            os.close(descriptor)
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        kind = failure(["true"])[0]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return kind, no_child(), os.pipe()  # those that were there before
+
+    assert support.in_child(run) == (OSError, True, (0, 1))
+
+
 def test_without_descriptors_nothing_starts():
     def run():
         _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -1240,12 +1254,14 @@ def test_it_goes_on_after_an_upgrade_of_the_installation(tmp_path, monkeypatch):
     assert support.in_child(run) == ("1", "1")
 
 
-def test_it_goes_on_when_everything_has_been_closed():
+@pytest.mark.parametrize("used", [False, True], ids=["closed", "used for something else"])
+def test_it_goes_on_when_everything_has_been_closed(used):
     def run():
         _prctl_children._launcher_program()
         fd = _prctl_children._held[0]
         os.close(fd)
-        os.dup2(0, fd)  # and used for something else
+        if used:
+            os.dup2(0, fd)
         return child(no_new_privs=True)["NoNewPrivs"]
 
     assert support.in_child(run) == "1"

@@ -164,6 +164,17 @@ def test_its_own_securebits_are_named(root):
     assert re.search(r"^securebits +noroot, noroot_locked, no_setuid_fixup,$", page, re.M)
 
 
+@pytest.mark.kernel("seccomp filters")
+def test_what_this_kernel_does_not_have_is_shown_as_such():
+    def prepare():
+        support.install_filter(support.refuse("prctl", errno.EINVAL, 42))  # PR_GET_THP_DISABLE
+
+    found = shown(prepare=prepare)
+    assert [name for name, value in found.items() if value is None] == ["thp_disable"]
+    page = output(in_process(prepare=prepare))
+    assert re.search(r"^thp_disable +not readable$", page, re.M)
+
+
 def test_without_a_pid_it_shows_itself_as_a_process_of_its_starter():
     found = json.loads(output(command("--json")))
     plain = credentials(fields(support.run("cat", "/proc/self/status")))
@@ -302,6 +313,35 @@ def test_threads_that_differ_in_the_same_way_are_named_together(root):
     assert re.search(
         rf"^threads with +{re.escape(who)}\ncap_effective +all but chown.*\n", page, re.M
     )
+
+
+def test_threads_that_differ_in_different_ways_are_told_apart(root):
+    changes = "prctl.cap_permitted.clear()", "prctl.set_no_new_privs()"
+    with with_threads(*changes) as (pid, _):
+        page = output(in_process(str(pid)))
+    parts = page.split("\n\nthreads with ")[1:]
+    assert sorted(part.partition("\n")[2].split()[0] for part in parts) == [
+        "cap_effective",
+        "no_new_privs",
+    ]
+
+
+def test_a_thread_with_every_capability_has_all(root):
+    def prepare():
+        support.enter_user_namespace()
+        support.Worker()
+        support.change_capabilities("CapEff", drop=2**64 - 1)
+
+    page = output(in_process(prepare=prepare))
+    assert re.search(r"^threads with .*\ncap_effective +all$", page, re.M)
+
+
+def test_a_thread_that_ends_meanwhile_is_none_that_differs(monkeypatch):
+    worker = support.Worker()
+    worker.end()
+    there = _prctl_cli._thread_ids
+    monkeypatch.setattr(_prctl_cli, "_thread_ids", lambda folder: [*there(folder), worker.tid])
+    assert shown()["differing_threads"] == []
 
 
 def test_threads_that_agree_are_no_news():

@@ -107,6 +107,10 @@ def test_it_takes_the_steps_in_order(program):
         "seccomp=06",
         "seccomp=060000000000ff7",
         "seccomp=060000000000fF7f",
+        "seccomp=060000000000gf7f",
+        "seccomp=060000000000fg7f",
+        "seccomp=060000000000:f7f",
+        "seccomp=060000000000/f7f",
         "seccomp=060000000000ff7f0",
         "seccomp=" + "060000000000ff7f" * 4097,
         "parent=",
@@ -208,6 +212,37 @@ def test_an_empty_entry_of_the_path_is_the_current_folder(program, tmp_path):
 
 def test_without_a_path_the_usual_folders_are_searched(program):
     assert launch(program, "--", "echo", "found", env={}) == (0, "found\n", "")
+
+
+def test_the_first_folder_with_a_command_that_cannot_be_executed_is_the_one_to_tell(
+    program, tmp_path
+):
+    """As os.execvpe() does it: a folder that is none counts like one without the command."""
+    for folder, mode in ("refused", 0o644), ("nonsense", 0o755):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "tool").write_bytes(b"\177nonsense")
+        (tmp_path / folder / "tool").chmod(mode)
+    file, refused, nonsense = (tmp_path / name for name in ("refused/tool", "refused", "nonsense"))
+    for folders, status, why in (
+        ([file, refused, nonsense], 126, "Permission denied"),
+        ([nonsense, refused], 126, "Exec format error"),
+        ([file, tmp_path], 127, "No such file or directory"),
+    ):
+        path = {"PATH": ":".join(map(str, folders))}
+        found = launch(program, "--", "tool", env=path)
+        assert found == (status, "", f"prctl: tool: {why}\n")
+
+
+@pytest.mark.parametrize("order", ["close=77", "report=77"])
+def test_a_descriptor_that_is_not_open_ends_it_before_the_command(program, order):
+    assert launch(program, order, "--", "echo", "executed")[:2] == (125, "")
+
+
+@pytest.mark.kernel("seccomp filters")
+def test_a_seccomp_program_may_have_as_many_instructions_as_the_kernel_takes(program):
+    allow = support.refuse("getppid", 0)[-8:]
+    order = f"seccomp={(allow * 4096).hex()}"
+    assert launch(program, "prctl=38,1", order, "--", "echo", "executed") == (0, "executed\n", "")
 
 
 def report_of(program, *arguments):

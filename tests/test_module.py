@@ -67,6 +67,16 @@ def test_a_live_name_cannot_be_deleted(name):
     assert (f"prctl.{name} is live" in message, same) == (True, True)
 
 
+def test_another_name_can_be_bound_and_deleted():
+    def run():
+        prctl.another = 1
+        bound = prctl.another
+        del prctl.another
+        return bound, hasattr(prctl, "another")
+
+    assert support.in_child(run) == (1, False)
+
+
 @pytest.mark.parametrize("name", LIVE)
 def test_a_live_name_can_be_bound_to_what_it_is(name):
     setattr(prctl, name, getattr(prctl, name))

@@ -728,6 +728,8 @@ def test_what_can_fail_comes_before_what_cannot_be_undone(root):
         (("capset", 1, 2, 1 << 40), "capset(0x1, 0x2, 0x10000000000)"),
         (("prctl", 24, 13), "prctl(PR_CAPBSET_DROP, 13)"),
         (("prctl", 38, 1), "prctl(PR_SET_NO_NEW_PRIVS, 1)"),
+        (("seccomp", b"12345678"), "prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, 8 bytes)"),
+        (("parent", 7), "getppid(), which must still be 7"),
     ],
 )
 def test_a_step_is_described_as_the_call_that_it_is(step, text):
@@ -821,6 +823,19 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
     assert f"thread {min(uids)}:" not in text
     if name != "setresuid":
         assert set(uids.values()) == {four(USER)}
+
+
+def test_a_capability_that_only_seems_to_leave_the_bounding_set_is_found_out(root):
+    def run():
+        worker = Worker()
+        worker(install_filter, support.refuse("prctl", 0, 24, NET_RAW))
+        try:
+            drop_privileges(**NUMBERS)
+        except RuntimeError as error:
+            return worker.tid, str(error)
+
+    tid, text = in_child(run)
+    assert text.endswith(f"thread {tid}: CapBnd is {hexadecimal(NET_RAW)}")
 
 
 @pytest.mark.kernel("seccomp filters")

@@ -1,0 +1,67 @@
+"""Mutants that nobody can notice, by the reason; see mutations.py."""
+
+REASONS = {
+    "its caller asks for less than 0 only": [
+        "src/sets.c mask_from_list: return 0; [returns 1]",
+        "src/proctitle.c move_by_field: return 0; [returns 1]",
+        "src/threads.c restore_handler: return 0; [returns 1]",
+        "src/launcher.c next_number: return 0; [returns 1]",
+        "src/launcher.c number_get: return 0; [returns 1]",
+        "src/launcher.c groups_get: return 0; [returns 1]",
+        "src/launcher.c ids_get: return 0; [returns 1]",
+        "src/launcher.c call_get: return 0; [returns 1]",
+        "src/launcher.c file_get: return 0; [returns 1]",
+        "src/launcher.c program_get: return 0; [returns 1]",
+        "_prctlmodule.c convert: return 0; [returns 1]",
+    ],
+    "behind a switch that has every case": [
+        "src/plan.c audit_step: return 0; [returns 1]",
+    ],
+    "what comes next fails in the same way": [
+        "src/plan.c same_groups: count < 0 [never]",  # mmap() of no bytes
+        "src/plan.c are_same_groups: place == step->groups.count [never]",  # the last comparison
+        "src/proctitle.c use_argv: return -1; [returns 0]",  # the capacity is still 0
+        "src/proctitle.c title_capacity: title.area == NULL && use_own_area() < 0 && use_argv() < 0"
+        " [never]",
+        "src/process.c read_file: length < size [always]",  # read() of no bytes
+        "src/sets.c cap_change: get_set(arguments[0], &set) < 0 [never]",  # PyErr_Occurred()
+        'src/sets.c cap_change: wrong_count("_cap_change", 3, given) || '
+        "get_set(arguments[0], &set) < 0 [never]",
+        "src/sets.c cap_change: PyErr_Occurred() [never]",
+        "src/launcher.c digit_value: digit >= '0' [always]",  # less than 0 is no digit, either
+        "src/launcher.c digit_value: digit >= 'a' [always]",
+        "src/launcher.c next_number: value < 0 [never]",  # as an unsigned number beyond the base
+        "src/threads.c threads_run_held: count < most [always]",  # both are 16
+        "src/threads.c threads_run_held: count < (int)COUNT(report.first) [always]",
+    ],
+    "what is then done twice, or to nothing, does nothing": [
+        "_prctlmodule.c name_get: utf8 == NULL [always]",
+        "_prctlmodule.c name_get: utf8 == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)"
+        " [always]",
+        "_prctlmodule.c set_syscall_user_dispatch: buffer.obj != NULL [always]",
+        "src/threads.c run_everywhere: directory >= 0 [always]",
+        "src/launcher.c execute_from: path[size - 1] != '/' [always]",
+    ],
+    "nothing that there is can make the difference": [
+        "src/sets.c capability_name: i < sizeof name - 1 [always]",  # no name is so long
+        "src/sets.c capability_name: number > last_capability [always]",  # libcap's are ours
+        'src/sets.c capability_name: strncmp(known, "cap_", 4) == 0 [never]',
+        "src/sets.c number_of_name: utf8[i] <= 'z' [always]",  # no name has such a character
+        "src/convert.c unsigned_get: PyErr_ExceptionMatches(PyExc_OverflowError) [always]",
+        # An argument of execve(2) has at most 128 KiB, where a page has 4.
+        "src/launcher.c groups_get: count == sizeof groups / sizeof *groups [never]",
+        "src/plan.c step_from_tuple: !PyErr_Occurred() [always]",  # IndexError will do as well
+        "src/threads.c is_ours: info->si_code != SI_QUEUE [never]",  # others have no such value
+        "src/threads.c is_ours: info->si_pid != all.pid [never]",
+        "src/threads.c is_ours: info->si_code != SI_QUEUE || info->si_pid != all.pid [never]",
+    ],
+    "it only comes sooner or later, or more often": [
+        "src/threads.c look_after: waited >= REFUSAL [always]",
+        "src/threads.c look_after: waited >= PATIENCE [never]",
+        "src/threads.c remember_without_user_mode: remembered <= i [always]",
+        "src/threads.c send_to: atomic_load(&all.taken) < all.sent [always]",
+        "src/threads.c wait_for_all: atomic_load(&all.slots[i].state) == SENT [always]",
+    ],
+}
+
+EQUIVALENT = {name for names in REASONS.values() for name in names}
