@@ -506,17 +506,18 @@ def _in_new_thread(start, raised, lowered, stay):
 def _thread(box, errors, done, raised, lowered, stay):
     pid = None
     try:
-        _raise_ambient(raised)
-        pid = box.pop()()  # no reference to the Popen remains here
-    except BaseException as error:
+        try:
+            _raise_ambient(raised)
+            pid = box.pop()()  # no reference to the Popen remains here
+        finally:
+            # It has no more than its maker while it stays.
+            if raised:
+                _prctl._cap_change(_AMBIENT, 0, raised)
+                _prctl._cap_change(_INHERITABLE, 0, lowered)
+    except BaseException as error:  # an audit hook's, too
         errors.append(error)
-    finally:
-        # It has no more than its maker while it stays.
-        if raised:
-            _prctl._cap_change(_AMBIENT, 0, raised)
-            _prctl._cap_change(_INHERITABLE, 0, lowered)
-        done.set()
-    if pid is not None and stay:
+    done.set()
+    if pid is not None and stay and not errors:
         with contextlib.suppress(ChildProcessError):  # reaped already
             os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 

@@ -277,8 +277,7 @@ _SECUREBITS = [name + lock for name, _ in prctl._SECUREBITS for lock in ("", "_l
 def _read(path):
     """The bytes of a file of /proc; None when they may not be read, or are not there."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return operations.contents(path)
     except (PermissionError, FileNotFoundError, ProcessLookupError):
         return None
 

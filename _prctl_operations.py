@@ -70,8 +70,8 @@ def make_plan(now, wish, asked, everywhere=False):
     the same; nor anything with everywhere, where it may not hold in other threads.
     PermissionError when the kernel would refuse one of them; nothing has been tried then.
     """
-    keeps_caps = _outlives(now, wish) and (everywhere or _clears_permitted(now, wish))
-    needed = check(now, wish, asked, keeps_caps)
+    keeps_caps = _keeps_caps(now, wish, everywhere)
+    needed = check(now, wish, asked, everywhere)
     sets_uids = "uids" in asked or wish.uids != now.uids
     sets_gids = "gids" in asked or wish.gids != now.gids
     sets_groups = everywhere or wish.groups != now.groups
@@ -102,7 +102,7 @@ def make_plan(now, wish, asked, everywhere=False):
     for_securebits = _SETPCAP if _needs_setpcap(now, wish) else 0
     if plan or last != first:
         plan.append(("capset", last[0] | for_securebits, last[1] | for_securebits, last[2]))
-    if sets_uids or wish.ambient != now.ambient:
+    if _sets_ambient(now, wish, everywhere):
         plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_CLEAR_ALL))
         for number in prctl._bits(wish.ambient):
             plan.append(("prctl", _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_RAISE, number))
@@ -122,18 +122,21 @@ def _needs_setpcap(now, wish):
     return (now.securebits ^ wish.securebits) & ~_UNPRIVILEGED_SECUREBITS
 
 
-def _clears_permitted(now, wish):
-    """Whether the kernel may clear permitted: when none of three uids is 0 any more."""
-    return 0 in now.uids and 0 not in wish.uids and not now.securebits & prctl.SECBIT_KEEP_CAPS
-
-
-def _outlives(now, wish):
-    """Whether something must outlive that, and the kernel has not been told to leave it alone."""
+def _keeps_caps(now, wish, everywhere):
+    """Whether the kernel must be told not to clear permitted when no uid is 0 any more."""
     wanted = wish.permitted or _needs_setpcap(now, wish)
-    return wanted and not now.securebits & prctl.SECBIT_NO_SETUID_FIXUP
+    if not wanted or now.securebits & prctl.SECBIT_NO_SETUID_FIXUP:
+        return False
+    is_told = now.securebits & prctl.SECBIT_KEEP_CAPS
+    return everywhere or (0 in now.uids and 0 not in wish.uids and not is_told)
 
 
-def check(now, wish, asked, keeps_caps=False):
+def _sets_ambient(now, wish, everywhere):
+    """Whether ambient is made anew: a change of uids may clear it."""
+    return everywhere or wish.ambient != now.ambient or wish.uids != now.uids
+
+
+def check(now, wish, asked, everywhere=False):
     """The capabilities that the plan needs, as a mask; PermissionError if it cannot succeed.
 
     Where uids and gids in asked only look the same, the kernel refuses them to who may not change
@@ -176,13 +179,11 @@ def check(now, wish, asked, keeps_caps=False):
     changed = now.securebits ^ wish.securebits
     if now.securebits & prctl.SECURE_ALL_LOCKS & (changed | changed << 1):
         _refuse("securebits to be changed are locked")
-    ambient_is_cleared = wish.ambient and wish.uids != now.uids
-    if (wish.ambient & ~now.ambient or ambient_is_cleared) and (
-        now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE
-    ):
+    raises_ambient = wish.ambient and _sets_ambient(now, wish, everywhere)
+    if raises_ambient and now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE:
         _refuse("the securebit no_cap_ambient_raise is set")
     kept = now.securebits & (prctl.SECBIT_KEEP_CAPS | prctl.SECBIT_KEEP_CAPS_LOCKED)
-    if keeps_caps and kept == prctl.SECBIT_KEEP_CAPS_LOCKED:
+    if _keeps_caps(now, wish, everywhere) and kept == prctl.SECBIT_KEEP_CAPS_LOCKED:
         _refuse(
             "the securebit keep_caps is locked, so capabilities cannot outlive the change of user"
         )

@@ -77,6 +77,7 @@ struct parameter {
 
 enum result {
     NOTHING,
+    RETURNS_NEW, /* what the change has come to, an int; all that follow read, and change nothing */
     RETURNS_BOOL,
     RETURNS_INT,
     RETURNS_UNSIGNED, /* a call that cannot fail: every value is a result */
@@ -345,6 +346,8 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
         else if (convert(parameter, parameter->name == NULL ? NULL : *arguments++, &a[i]) < 0)
             return NULL;
     }
+    if (function->result <= RETURNS_NEW && audit_prctl(function->option, a, NULL) < 0)
+        return NULL;
     /* The GIL stays: none of these calls waits for anything. */
     if (function->scope == EVERY_THREAD && in_all_threads()) {
         int error = call_in_threads(function->option, a);
@@ -363,6 +366,7 @@ by_table(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
         Py_RETURN_NONE;
     case RETURNS_BOOL:
         return PyBool_FromLong(result);
+    case RETURNS_NEW:
     case RETURNS_INT:
         return PyLong_FromLong(result);
     case RETURNS_UNSIGNED:
@@ -383,6 +387,8 @@ set_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
         return NULL;
     memcpy(name, text.bytes, text.length);
     text_release(&text);
+    if (audit_prctl(PR_SET_NAME, (unsigned long[SLOTS]){0}, (PyObject *[SLOTS]){arguments[0]}) < 0)
+        return NULL;
     if (prctl_call(PR_SET_NAME, (unsigned long[SLOTS]){(unsigned long)name}) < 0)
         return refused(function);
     Py_RETURN_NONE;
@@ -391,6 +397,12 @@ set_name(const struct function *function, PyObject *Py_UNUSED(module), PyObject 
 struct securebits_change {
     unsigned long set, clear;
 };
+
+static unsigned long
+changed_securebits(long bits, const struct securebits_change *change)
+{
+    return ((unsigned long)bits | change->set) & ~change->clear;
+}
 
 /* Of what each thread has. */
 static int
@@ -401,9 +413,18 @@ change_securebits(void *argument)
 
     if (bits < 0)
         return errno;
-    return prctl_call(PR_SET_SECUREBITS, (unsigned long[SLOTS]){((unsigned long)bits | change->set) & ~change->clear}) < 0
-               ? errno
-               : 0;
+    return prctl_call(PR_SET_SECUREBITS, (unsigned long[SLOTS]){changed_securebits(bits, change)}) < 0 ? errno : 0;
+}
+
+/* As prctl(2) with what this thread has. */
+static PyObject *
+securebits_arguments(void *argument)
+{
+    long bits = prctl_call(PR_GET_SECUREBITS, (unsigned long[SLOTS]){0});
+
+    if (bits < 0)
+        return raise_errno(errno, NULL);
+    return Py_BuildValue("ikiii", PR_SET_SECUREBITS, changed_securebits(bits, argument), 0, 0, 0);
 }
 
 PyDoc_STRVAR(securebits_change_doc,
@@ -422,6 +443,8 @@ securebits_change(PyObject *Py_UNUSED(module), PyObject *args)
         change.set = bits;
     else
         change.clear = bits;
+    if (audit("prctl.prctl", securebits_arguments, &change) < 0)
+        return NULL;
     error = threads_run(change_securebits, &change);
     if (error > 0) {
         errno = error;
@@ -455,6 +478,10 @@ set_seccomp_filter(const struct function *function, PyObject *bytes)
     if (buffer.len == 0 || buffer.len % INSTRUCTION || buffer.len > MOST * INSTRUCTION) {
         PyErr_Format(PyExc_ValueError, "program must be 1 to %d instructions of %d bytes, not %zd bytes", MOST, INSTRUCTION,
                      buffer.len);
+        PyBuffer_Release(&buffer);
+        return NULL;
+    }
+    if (audit_prctl(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_FILTER}, (PyObject *[SLOTS]){NULL, bytes}) < 0) {
         PyBuffer_Release(&buffer);
         return NULL;
     }
@@ -493,6 +520,8 @@ set_seccomp(const struct function *function, PyObject *Py_UNUSED(module), PyObje
         PyErr_SetString(PyExc_ValueError, "SECCOMP_MODE_STRICT cannot be set for all threads");
         return NULL;
     }
+    if (audit_prctl(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_STRICT}, NULL) < 0)
+        return NULL;
     if (prctl_call(PR_SET_SECCOMP, (unsigned long[SLOTS]){MODE_STRICT}) < 0)
         return refused(function);
     Py_RETURN_NONE;
@@ -547,16 +576,21 @@ set_syscall_user_dispatch(const struct function *function, PyObject *Py_UNUSED(m
     } else if (a[0] == PR_SYS_DISPATCH_EXCLUSIVE_ON && a[2] == 0) {
         return PyErr_Format(PyExc_ValueError, "without a selector or code to let through, the next system call would kill");
     }
+    if (audit_prctl(PR_SET_SYSCALL_USER_DISPATCH, a, (PyObject *[SLOTS]){NULL, NULL, NULL, buffer.obj}) < 0)
+        goto error;
     if (prctl_call(PR_SET_SYSCALL_USER_DISPATCH, a) < 0) {
         refused(function);
-        if (buffer.obj != NULL)
-            PyBuffer_Release(&buffer);
-        return NULL;
+        goto error;
     }
     if (selector.obj != NULL)
         PyBuffer_Release(&selector);
     selector = buffer;
     Py_RETURN_NONE;
+
+error:
+    if (buffer.obj != NULL)
+        PyBuffer_Release(&buffer);
+    return NULL;
 }
 
 static PyObject *
@@ -566,6 +600,8 @@ timer_create_restore_ids(const struct function *function, PyObject *Py_UNUSED(mo
     long result;
 
     if (convert(&function->takes[0], arguments[0], &a[0]) < 0)
+        return NULL;
+    if (a[0] != PR_TIMER_CREATE_RESTORE_IDS_GET && audit_prctl(PR_TIMER_CREATE_RESTORE_IDS, a, NULL) < 0)
         return NULL;
     result = prctl_call(PR_TIMER_CREATE_RESTORE_IDS, a);
     if (result < 0)
@@ -615,6 +651,8 @@ set_ptracer(const struct function *function, PyObject *Py_UNUSED(module), PyObje
     unsigned long value;
 
     if (ptracer_get(arguments[0], &value) < 0)
+        return NULL;
+    if (audit_prctl(PR_SET_PTRACER, (unsigned long[SLOTS]){value}, NULL) < 0)
         return NULL;
     if (prctl_call(PR_SET_PTRACER, (unsigned long[SLOTS]){value}) < 0)
         return refused(function);
@@ -812,6 +850,7 @@ call_raw(int option, PyObject *const *arguments)
 {
     static const char *const names[SLOTS] = {"arg2", "arg3", "arg4", "arg5"};
     struct door doors[SLOTS] = {{0}};
+    PyObject *objects[SLOTS];
     unsigned long a[SLOTS];
     long result = -1;
     int error = 0, failed = 0;
@@ -820,7 +859,10 @@ call_raw(int option, PyObject *const *arguments)
         if (arguments[i] != NULL && door_open(arguments[i], names[i], &doors[i]) < 0)
             failed = 1;
         a[i] = doors[i].value;
+        objects[i] = doors[i].buffer.obj;
     }
+    if (!failed && audit_prctl(option, a, objects) < 0)
+        failed = 1;
     if (!failed && in_all_threads() && is_for_every_thread(option, a)) {
         error = call_in_threads(option, a);
         failed = error < 0;
@@ -1160,7 +1202,7 @@ static PyMethodDef module_methods[] = {
 static int
 prctl_exec(PyObject *module)
 {
-    return sets_exec(module) < 0 ? -1 : PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
+    return audit_exec() < 0 || sets_exec(module) < 0 ? -1 : PyModule_AddStringConstant(module, "__version__", PRCTL_VERSION);
 }
 
 PyDoc_STRVAR(module_doc, "prctl(2), the capability sets and the process title: what the module prctl is built on.");

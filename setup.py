@@ -61,6 +61,7 @@ setup(
             "_prctl",
             sources=[
                 "_prctlmodule.c",
+                "src/audit.c",
                 "src/capability.c",
                 "src/convert.c",
                 "src/memory.c",
@@ -78,7 +79,7 @@ setup(
                 "src/capset.h",
             ],
             define_macros=macros,
-            libraries=[libcap],
+            libraries=[libcap, "dl"],
             # The C files share functions with each other, libcap.a's too, not with the process.
             extra_compile_args=["-fvisibility=hidden"],
             extra_link_args=["-Wl,--exclude-libs,ALL"],

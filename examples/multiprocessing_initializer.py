@@ -74,7 +74,8 @@ def main() -> None:
     parser.add_argument("--executor", action="store_true", help="ProcessPoolExecutor, not Pool")
     parser.add_argument("--seconds", type=float, default=1, help="for each number; default: 1")
     options = parser.parse_args()
-    context = multiprocessing.get_context(options.method)
+    method: str | None = options.method
+    context = multiprocessing.get_context(method)
     prctl.set_proctitle(f"pool: master [{context.get_start_method()}]")
     tasks = [(number, options.seconds) for number in range(1, 5)]
     try:

@@ -379,6 +379,27 @@ rootid_get(PyObject *object, uid_t *rootid)
     return 0;
 }
 
+/* For the event: what is to be done to which file. */
+struct file_change {
+    const struct file *file;
+    const uint64_t *masks; /* NULL: they are removed */
+    uid_t rootid;
+};
+
+static PyObject *
+file_arguments(void *argument)
+{
+    const struct file_change *change = argument;
+    const uint64_t *masks = change->masks;
+    PyObject *file = change->file->path == NULL ? PyLong_FromLong(change->file->fd)
+                                                : PyUnicode_DecodeFSDefault(change->file->path);
+
+    if (masks == NULL)
+        return Py_BuildValue("(N)", file);
+    return Py_BuildValue("NKKKI", file, (unsigned long long)masks[0], (unsigned long long)masks[1],
+                         (unsigned long long)masks[2], change->rootid);
+}
+
 PyDoc_STRVAR(set_file_doc,
 "_cap_set_file(path, effective, permitted, inheritable, rootid, /)\n--\n\n"
 "Give a file the capabilities of three masks, for the namespace of a root user unless rootid is None or 0.");
@@ -388,6 +409,8 @@ set_file(PyObject *Py_UNUSED(module), PyObject *args)
 {
     PyObject *path, *root, *result = NULL;
     unsigned long long e, p, i;
+    uint64_t masks[SETS];
+    struct file_change change;
     struct file file;
     uid_t rootid;
     cap_t caps;
@@ -395,14 +418,18 @@ set_file(PyObject *Py_UNUSED(module), PyObject *args)
     if (!PyArg_ParseTuple(args, "OKKKO:_cap_set_file", &path, &e, &p, &i, &root) || rootid_get(root, &rootid) < 0 ||
         file_get(path, &file) < 0)
         return NULL;
-    caps = caps_from_masks((uint64_t[SETS]){e, p, i});
+    masks[0] = e;
+    masks[1] = p;
+    masks[2] = i;
+    change = (struct file_change){&file, masks, rootid};
+    caps = caps_from_masks(masks);
     if (caps == NULL)
         raise_libcap(errno);
     else if (rootid != 0 && cap_set_nsowner == NULL)
         raise_about_file(EOPNOTSUPP, "libcap before 2.26 knows no rootid", &file);
     else if (rootid != 0 && cap_set_nsowner(caps, rootid) < 0)
         raise_libcap(errno);
-    else
+    else if (audit("prctl.cap_set_file", file_arguments, &change) == 0)
         result = put_file(&file, caps, rootid == 0 ? NULL : "rootid must be a user that this user namespace has");
     release(caps);
     file_release(&file);
@@ -415,11 +442,13 @@ static PyObject *
 remove_file(PyObject *Py_UNUSED(module), PyObject *argument)
 {
     struct file file;
-    PyObject *result;
+    struct file_change change = {&file, NULL, 0};
+    PyObject *result = NULL;
 
     if (file_get(argument, &file) < 0)
         return NULL;
-    result = put_file(&file, NULL, NULL);
+    if (audit("prctl.cap_remove_file", file_arguments, &change) == 0)
+        result = put_file(&file, NULL, NULL);
     file_release(&file);
     return result;
 }

@@ -10,14 +10,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* From proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. */
+/* From proc_pid_stat(5) and brk(2): nothing else tells it all without privilege. Returns the state, or -1 with errno. */
 static int
 read_stat(const char *path, struct mm_map *map)
 {
     char stat[2048];
     ssize_t length = read_file(path, stat, sizeof stat - 1);
     uint64_t field[53] = {0};
-    char *next;
+    char *next, state;
 
     if (length < 0)
         return -1;
@@ -27,7 +27,8 @@ read_stat(const char *path, struct mm_map *map)
         errno = EPROTO;
         return -1;
     }
-    next += 3; /* past the state, field 3 */
+    state = next[2]; /* field 3 */
+    next += 3;
     for (int number = 4; number <= 52; number++) {
         char *end;
         field[number] = strtoull(next, &end, 10);
@@ -51,16 +52,18 @@ read_stat(const char *path, struct mm_map *map)
         .env_end = field[51],
         .exe_fd = UINT32_MAX, /* leave the executable alone */
     };
-    return 0;
+    return state;
 }
 
 int
 mm_map_read(struct mm_map *map)
 {
-    int result = read_stat("/proc/self/stat", map);
+    int state = read_stat("/proc/self/stat", map);
 
-    /* A main thread that has ended has no memory to show. */
-    return result == 0 && map->start_code == 0 ? read_stat("/proc/thread-self/stat", map) : result;
+    /* A main thread that has ended has no memory to show. Nor does an emulator's: then the other file is about the emulator. */
+    if (state == 'Z')
+        state = read_stat("/proc/thread-self/stat", map);
+    return state < 0 ? -1 : 0;
 }
 
 int
@@ -76,18 +79,18 @@ mm_map_write(const struct mm_map *map)
 static PyObject *
 set_mm_auxv(const struct function *function, PyObject *bytes)
 {
+    unsigned long a[4] = {PR_SET_MM_AUXV};
     Py_buffer buffer;
-    long result;
+    PyObject *result = NULL;
 
     if (PyObject_GetBuffer(bytes, &buffer, PyBUF_SIMPLE) < 0)
         return NULL;
-    result = prctl_call(PR_SET_MM, (unsigned long[4]){PR_SET_MM_AUXV, (unsigned long)buffer.buf, (unsigned long)buffer.len});
-    if (result < 0)
-        refused(function);
+    a[1] = (unsigned long)buffer.buf;
+    a[2] = (unsigned long)buffer.len;
+    if (audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, bytes}) >= 0)
+        result = prctl_call(PR_SET_MM, a) < 0 ? refused(function) : Py_NewRef(Py_None);
     PyBuffer_Release(&buffer);
-    if (result < 0)
-        return NULL;
-    Py_RETURN_NONE;
+    return result;
 }
 
 PyObject *
@@ -110,6 +113,8 @@ set_mm(const struct function *function, PyObject *Py_UNUSED(module), PyObject *c
     } else if (unsigned_get(arguments[1], "value", &value) < 0) {
         return NULL;
     }
+    if (audit_prctl(PR_SET_MM, (unsigned long[4]){(unsigned long)field, value}, NULL) < 0)
+        return NULL;
     if (prctl_call(PR_SET_MM, (unsigned long[4]){(unsigned long)field, value}) < 0)
         return refused(function);
     Py_RETURN_NONE;
@@ -234,6 +239,7 @@ map_from_tuple(PyObject *tuple, struct mm_map *map, Py_buffer *buffer)
 PyObject *
 set_mm_map(const struct function *function, PyObject *Py_UNUSED(module), PyObject *const *arguments)
 {
+    const unsigned long a[4] = {PR_SET_MM_MAP, 0, sizeof(struct mm_map)};
     struct mm_map map = {0};
     Py_buffer buffer = {0};
     int result = -1;
@@ -241,7 +247,7 @@ set_mm_map(const struct function *function, PyObject *Py_UNUSED(module), PyObjec
     if (!PyTuple_Check(arguments[0]) || PyTuple_Size(arguments[0]) != FIELDS)
         return PyErr_Format(PyExc_TypeError, "map must be a tuple as get_mm_map() gives, not %R",
                             (PyObject *)Py_TYPE(arguments[0]));
-    if (map_from_tuple(arguments[0], &map, &buffer) == 0) {
+    if (map_from_tuple(arguments[0], &map, &buffer) == 0 && audit_prctl(PR_SET_MM, a, (PyObject *[4]){NULL, arguments[0]}) >= 0) {
         result = mm_map_write(&map);
         if (result < 0 && map.exe_fd != UINT32_MAX)
             refused(function);
@@ -326,7 +332,9 @@ set_vma_anon_name(const struct function *function, PyObject *Py_UNUSED(module), 
     }
     if (area_get(arguments[0], is_short ? NULL : arguments[1], &buffer, area) == 0) {
         unsigned long a[4] = {PR_SET_VMA_ANON_NAME, area[0], area[1], name == Py_None ? 0 : (unsigned long)copy};
-        result = prctl_call(PR_SET_VMA, a) < 0 ? refused(function) : Py_NewRef(Py_None);
+        PyObject *shown = name == Py_None ? NULL : name;
+        if (audit_prctl(PR_SET_VMA, a, (PyObject *[4]){NULL, buffer.obj, NULL, shown}) >= 0)
+            result = prctl_call(PR_SET_VMA, a) < 0 ? refused(function) : Py_NewRef(Py_None);
     }
     if (buffer.obj != NULL)
         PyBuffer_Release(&buffer);

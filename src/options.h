@@ -14,7 +14,7 @@
  *   NONE|ONE|SEVERAL     how many arguments it has
  *   run                  by_table, or a function of its own
  *   TAKES(...)           arg2 to arg5 of prctl(2) in order, or TAKES_NOTHING; those not named are 0
- *   result               what the function gives
+ *   result               what the function gives; NOTHING and RETURNS_NEW are changes, which have an audit event
  *   privilege            what EPERM means if the caller lacks it: NEEDS(capability, text), NEEDS_OR_EACCES(capability, text)
  *                        where that is the errno, or NO_PRIVILEGE
  *   EVERY_THREAD         a thread's attribute, which all_threads() changes in every thread
@@ -362,7 +362,7 @@ OPERATION(CAP_AMBIENT, cap_ambient_clear_all, "()", NONE, by_table, TAKES(FIXED(
           "Take all capabilities out of the ambient set.")
 
 /* Scalable vectors */
-OPTION(SVE_SET_VL, 50, sve_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_INT,
+OPTION(SVE_SET_VL, 50, sve_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_NEW,
        NO_PRIVILEGE, THREAD, "4.15, on arm64",
        "Set the length of the SVE vectors.\n\n"
        "*bits* is the length in bytes together with SVE_SET_VL_ONEXEC and\n"
@@ -490,7 +490,7 @@ OPERATION(SCHED_CORE, sched_core_share_from, "(pid, /)", ONE, by_table,
           "*pid* and the errors are those of sched_core_get().")
 
 /* Scalable matrices */
-OPTION(SME_SET_VL, 63, sme_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_INT,
+OPTION(SME_SET_VL, 63, sme_set_vl, "(bits, /)", ONE, by_table, TAKES(WORD(bits)), RETURNS_NEW,
        NO_PRIVILEGE, THREAD, "5.19, on arm64",
        "Set the length of the streaming SVE vectors of SME.\n\n"
        "*bits* is the length in bytes together with SME_SET_VL_ONEXEC and\n"

@@ -188,6 +188,60 @@ plan_from_list(PyObject *list)
     return plan;
 }
 
+/*
+ * Telling it
+ */
+
+static PyObject *
+ids_arguments(void *step_of_ids)
+{
+    const uid_t *ids = ((struct step *)step_of_ids)->ids;
+
+    return Py_BuildValue("III", ids[0], ids[1], ids[2]);
+}
+
+static PyObject *
+groups_arguments(void *step_of_groups)
+{
+    const struct step *step = step_of_groups;
+    PyObject *list = PyList_New((Py_ssize_t)step->groups.count);
+
+    for (size_t i = 0; list != NULL && i < step->groups.count; i++) {
+        PyObject *group = PyLong_FromUnsignedLong(step->groups.list[i]);
+        if (group == NULL || PyList_SetItem(list, (Py_ssize_t)i, group) < 0)
+            Py_CLEAR(list);
+    }
+    return Py_BuildValue("(N)", list);
+}
+
+static int
+audit_step(struct step *step)
+{
+    switch (step->kind) {
+    case STEP_SETGROUPS:
+        return audit("prctl.setgroups", groups_arguments, step);
+    case STEP_SETRESGID:
+        return audit("prctl.setresgid", ids_arguments, step);
+    case STEP_SETRESUID:
+        return audit("prctl.setresuid", ids_arguments, step);
+    case STEP_CAPSET:
+        return audit_capset(step->sets);
+    case STEP_PRCTL:
+        return audit_prctl((int)step->call[0], step->call + 1, NULL);
+    }
+    return 0;
+}
+
+/* All of it before the first step, so that a hook which refuses one refuses the whole. */
+static int
+audit_plan(struct plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++)
+        if (audit_step(&plan->steps[i]) < 0)
+            return -1;
+    return 0;
+}
+
 PyDoc_STRVAR(run_plan_doc,
 "_run_plan(steps, /)\n--\n\n"
 "Carry out a list of steps in every thread, this one first.\n"
@@ -210,7 +264,7 @@ run_plan(PyObject *Py_UNUSED(module), PyObject *steps)
     plan = plan_from_list(steps);
     if (plan == NULL)
         return NULL;
-    count = threads_run_held(plan_run, plan, failures, COUNT(failures));
+    count = audit_plan(plan) < 0 ? -1 : threads_run_held(plan_run, plan, failures, COUNT(failures));
     plan_free(plan);
     if (count < 0)
         return NULL;

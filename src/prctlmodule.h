@@ -87,6 +87,23 @@ void overflow(const char *what, const char *type);
 int capability_number(PyObject *object);
 
 /*
+ * audit.c: one event before each change, in the calling thread, and not under process_lock(). Return 0, or -1 with the
+ * exception of a hook: then nothing may change.
+ */
+
+/* arguments makes the tuple of the event's arguments from data, if anybody listens. */
+int audit(const char *event, PyObject *(*arguments)(void *), void *data);
+
+/* "prctl.prctl". Where an argument is an address, objects has what lies there; objects and what is in it may be NULL. Returns
+ * 1, not 0, if anybody listens. */
+int audit_prctl(int option, const unsigned long arguments[4], PyObject *const objects[4]);
+
+/* "prctl.capset": effective, permitted, inheritable. */
+int audit_capset(uint64_t masks[3]);
+
+int audit_exec(void);
+
+/*
  * sets.c
  */
 

@@ -84,16 +84,33 @@ move_by_field(const struct mm_map *map, unsigned long start, unsigned long end)
     return 0;
 }
 
-/* Move [arg_start, arg_end) to a pair of addresses. Returns 0 or an errno. */
+/* Where [arg_start, arg_end) is to be. */
+struct place {
+    unsigned long start, end;
+    int kernel_takes_maps;
+};
+
+/* Returns 0 or an errno. */
 static int
 move(void *argument)
 {
-    const unsigned long *to = argument;
+    const struct place *to = argument;
     struct mm_map map;
 
-    if (mm_map_read(&map) < 0 || (move_with_map(map, to[0], to[1]) < 0 && move_by_field(&map, to[0], to[1]) < 0))
+    if (mm_map_read(&map) < 0)
         return errno;
-    return 0;
+    if (to->kernel_takes_maps && move_with_map(map, to->start, to->end) == 0)
+        return 0;
+    return move_by_field(&map, to->start, to->end) < 0 ? errno : 0;
+}
+
+/* Whether the whole map can be set: if not, the other threads need not stand still, as those of an emulator's own never do. */
+static int
+kernel_takes_maps(void)
+{
+    unsigned int size;
+
+    return prctl_call(PR_SET_MM, (unsigned long[4]){PR_SET_MM_MAP_SIZE, (unsigned long)&size}) == 0;
 }
 
 /* An area of our own: a page for the title, then the byte before arg_end. */
@@ -102,13 +119,13 @@ use_own_area(void)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     char *area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    unsigned long to[2] = {(unsigned long)area, (unsigned long)(area + page + 1)};
+    struct place to = {(unsigned long)area, (unsigned long)(area + page + 1), kernel_takes_maps()};
     int error;
 
     if (area == MAP_FAILED)
         return -1;
     area[page] = '.';
-    error = threads_hold_still(move, to);
+    error = to.kernel_takes_maps ? threads_hold_still(move, &to) : move(&to);
     if (error) {
         (void)munmap(area, 2 * page);
         errno = error;
@@ -182,6 +199,12 @@ PyDoc_STRVAR(set_proctitle_doc,
 "proc_pid_cmdline(5) and PR_SET_MM in prctl(2).");
 
 static PyObject *
+title_arguments(void *title_given)
+{
+    return PyTuple_Pack(1, (PyObject *)title_given);
+}
+
+static PyObject *
 set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
 {
     struct text text;
@@ -190,6 +213,8 @@ set_proctitle(PyObject *Py_UNUSED(module), PyObject *object)
 
     if (text_get(object, "title", TITLE_MAX, &text) < 0)
         return NULL;
+    if (audit("prctl.set_proctitle", title_arguments, object) < 0)
+        return text_release(&text), NULL;
     process_lock();
     capacity = title_capacity();
     error = errno;

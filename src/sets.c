@@ -410,18 +410,58 @@ raise_bounding_refused(int error)
     return raise_errno(error, lacks ? "dropping from the bounding set needs CAP_SETPCAP" : NULL), -1;
 }
 
+/* As capset(2) with what this thread has. */
+static PyObject *
+change_arguments(void *change)
+{
+    struct sets old, wished;
+
+    if (sets_get(&old) < 0)
+        return raise_errno(errno, NULL);
+    sets_change(&old, change, &wished);
+    return Py_BuildValue("KKK", (unsigned long long)wished.mask[EFFECTIVE], (unsigned long long)wished.mask[PERMITTED],
+                         (unsigned long long)wished.mask[INHERITABLE]);
+}
+
 static int
 change_thread_sets(struct change *change)
 {
-    int error = threads_run(change_sets, change);
     struct sets old, wished;
+    int error;
 
+    if (audit("prctl.capset", change_arguments, change) < 0)
+        return -1;
+    error = threads_run(change_sets, change);
     if (error <= 0)
         return error;
     if (sets_get(&old) < 0)
         return raise_errno(error, NULL), -1;
     sets_change(&old, change, &wished);
     return raise_sets_refused(error, &old, &wished);
+}
+
+/* One event for each capability, as prctl(2) is called with it; operation is for PR_CAP_AMBIENT. */
+static int
+audit_each(int option, unsigned long operation, uint64_t mask)
+{
+    for (int number = 0; number <= last_capability; number++) {
+        unsigned long ambient[4] = {operation, (unsigned long)number}, bounding[4] = {(unsigned long)number};
+        int heard = mask & MASK(number) ? audit_prctl(option, option == PR_CAP_AMBIENT ? ambient : bounding, NULL) : 1;
+        if (heard <= 0) /* if nobody listens, the others need not be told, either */
+            return heard;
+    }
+    return 0;
+}
+
+/* In the order of change_ambient(). */
+static int
+audit_ambient(const struct change *change)
+{
+    if (audit_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, change->raise) < 0)
+        return -1;
+    if ((change->lower & kernel_mask()) == kernel_mask())
+        return audit_prctl(PR_CAP_AMBIENT, (unsigned long[4]){PR_CAP_AMBIENT_CLEAR_ALL}, NULL);
+    return audit_each(PR_CAP_AMBIENT, PR_CAP_AMBIENT_LOWER, change->lower);
 }
 
 static int
@@ -445,10 +485,14 @@ change_set(enum set set, uint64_t add, uint64_t drop)
     if (check_raised(add) < 0)
         return -1;
     if (set == AMBIENT) {
+        if (audit_ambient(&change) < 0)
+            return -1;
         error = threads_run(change_ambient, &change);
         return error > 0 ? raise_ambient_refused(error, add) : error;
     }
     if (set == BOUNDING) {
+        if (audit_each(PR_CAPBSET_DROP, 0, change.lower) < 0)
+            return -1;
         error = threads_run(change_bounding, &change);
         return error > 0 ? raise_bounding_refused(error) : error;
     }
@@ -592,6 +636,8 @@ capset_masks(PyObject *Py_UNUSED(module), PyObject *const *arguments, Py_ssize_t
         if (PyErr_Occurred() || check_raised(sets.mask[set]) < 0)
             return NULL;
     }
+    if (audit_capset(sets.mask) < 0)
+        return NULL;
     error = threads_run(put_sets, &sets);
     if (error > 0 && sets_get(&old) == 0)
         return raise_sets_refused(error, &old, &sets), NULL;

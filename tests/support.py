@@ -1,5 +1,6 @@
 """What the tests share: children to try things in, and oracles that are not ours."""
 
+import atexit
 import contextlib
 import copyreg
 import csv
@@ -7,6 +8,7 @@ import ctypes
 import errno
 import faulthandler
 import fcntl
+import functools
 import inspect
 import os
 import pathlib
@@ -89,29 +91,54 @@ def in_child(function, *args, user=False, seconds=60):
     With user=True the child is an ordinary user. It does not exec: another user may not be able to
     run the interpreter.
     """
-    reader, writer = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.close(reader)
-            signal.alarm(seconds)
-            answer = _outcome_of_child(function, args, user)
-            with open(writer, "wb") as pipe:
-                pipe.write(_pickled(answer))
-        finally:
-            os._exit(0)  # never back into pytest
-    os.close(writer)
-    with open(reader, "rb") as pipe:
-        data = pipe.read()
-    status = os.waitpid(pid, 0)[1]
+    for _ in range(5):
+        pid, reader = _fork(function, args, user, seconds)
+        with open(reader, "rb", buffering=0) as pipe:
+            begun = _read(pipe, 1, 20)
+            data = _read(pipe, sys.maxsize, seconds + 20) if begun is not None else None
+        if data is None:  # nor has its alarm ended it: SIGALRM may be blocked
+            os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+        if begun is not None:
+            break  # else an emulator's fork() has left it with a lock that nobody has
     if not data:
         raise ChildDied(status)
     succeeded, result = pickle.loads(data)
     if succeeded:
         return result
     raise result
+
+
+def _fork(function, args, user, seconds):
+    """A child that writes a byte at its beginning, then what has come of function(*args)."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(reader)
+            signal.alarm(seconds)
+            os.write(writer, b"!")
+            answer = _outcome_of_child(function, args, user)
+            with open(writer, "wb") as pipe:
+                pipe.write(_pickled(answer))
+        finally:
+            os._exit(0)  # never back into pytest
+    os.close(writer)
+    return pid, reader
+
+
+def _read(pipe, size, seconds):
+    """So many bytes, or all there are; None when that takes longer."""
+    poll, data, end = select.poll(), b"", time.monotonic() + seconds
+    poll.register(pipe)
+    while len(data) < size and poll.poll(max(0, end - time.monotonic()) * 1000):
+        chunk = pipe.read(min(size - len(data), 1 << 16))
+        if not chunk:
+            return data
+        data += chunk
+    return data if len(data) == size else None
 
 
 def _outcome_of_child(function, args, user):
@@ -355,6 +382,7 @@ def tool(name):
 
 def run(*command, **options):
     """Run a program and return what it prints; AssertionError with its stderr when it fails."""
+    options.setdefault("timeout", 600)
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     assert done.returncode == 0, f"{command[0]} ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
@@ -511,6 +539,13 @@ def python_headers():
 
 # What the running kernel, or the emulator in its place, has.
 
+EMULATED = os.environ.get("LD_PRELOAD", "").endswith("/emulated")  # start_again_if_emulated()
+
+
+def rounds(number):
+    """How often a long loop goes round: under an emulator, many times slower, a tenth of it."""
+    return number // 10 if EMULATED else number
+
 
 def needs_kernel(what, option, *arguments):
     """Skip unless the kernel has an option: libc's prctl(), in a child, must not answer EINVAL.
@@ -522,6 +557,59 @@ def needs_kernel(what, option, *arguments):
     except OSError as error:
         if error.errno in (errno.EINVAL, errno.ENODEV):
             pytest.skip(f"this kernel has no {what}: to libc's prctl({option}) it says {error}")
+
+
+@functools.cache
+def _folder():
+    """A folder for this session that ordinary users can enter, too."""
+
+    def remove():
+        if os.getpid() == maker:
+            shutil.rmtree(folder)
+
+    maker = os.getpid()
+    folder = Path(tempfile.mkdtemp(prefix="prctl-tests-"))
+    folder.chmod(0o755)
+    atexit.register(remove)
+    return folder
+
+
+@functools.cache
+def _compiled(name, *flags):
+    """The path of one of the C files here compiled."""
+    compile_c(Path(__file__).with_name(f"{name}.c").read_text(), _folder() / name, *flags)
+    return _folder() / name
+
+
+@functools.cache
+def missing(feature):
+    """What kernel.c says where the kernel, or an emulator, lacks a feature; else nothing."""
+    try:
+        command = [_compiled("kernel"), feature]
+    except pytest.skip.Exception:  # no compiler: then the test itself tells
+        return ""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), f"{feature}: {done.returncode} {done.stderr}"
+    return done.stdout.strip()
+
+
+def needs_features(*features):
+    """Skip unless a C program finds each of them in the kernel: tests/kernel.c has the list."""
+    for feature in features:
+        if said := missing(feature):
+            pytest.skip(f"no {feature} here, by a C program: {said}")
+
+
+def start_again_if_emulated(config):
+    """Run pytest anew, with tests/emulated.c, where an emulator has a thread in each process."""
+    alone = len(os.listdir("/proc/self/task")) == threading.active_count()
+    if alone or "LD_PRELOAD" in os.environ or not missing("threads"):
+        return
+    preload = {"LD_PRELOAD": str(_compiled("emulated", "-shared", "-fPIC"))}
+    config.pluginmanager.getplugin("capturemanager").suspend_global_capture(in_=True)
+    ended = subprocess.call([sys.executable, *sys.orig_argv[1:]], env=os.environ | preload)
+    shutil.rmtree(_folder())
+    os._exit(ended if ended >= 0 else 128 - ended)
 
 
 def change_capabilities(field, *, add=0, drop=0):
@@ -782,7 +870,7 @@ def traced_threads(source, calls, *, options=()):
 def needs_launcher_without_libc():
     """Skip where src/start.h does not know the architecture: libc makes calls of its own."""
     path = pathlib.Path(prctl._prctl.__file__).with_name("_prctl_launcher")
-    if b"/ld-" in path.read_bytes() or b"/ld.so" in path.read_bytes():
+    if re.search(rb"/ld(64)?[-.]", path.read_bytes()):  # the dynamic linker
         pytest.skip(f"on {machine()} the launcher is linked with libc")
 
 

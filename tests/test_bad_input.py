@@ -860,9 +860,7 @@ def survive_all(calls):
             survive(name, args, kwargs)
 
 
-@settings(
-    max_examples=80, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=80, database=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(calls(), min_size=10, max_size=25))
 def test_no_argument_crashes_the_interpreter(calls):
     in_child(survive_all, calls)

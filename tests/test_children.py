@@ -194,6 +194,7 @@ def test_thp_disable(value):
     assert child(thp_disable=value)["THP_enabled"] == str(int(not value))
 
 
+@pytest.mark.kernel("subreaper")
 @pytest.mark.parametrize("value", [True, False, 2, []])
 def test_child_subreaper(value):
     source = (
@@ -205,6 +206,7 @@ def test_child_subreaper(value):
     assert says(command, child_subreaper=value, env=environment) == str(int(bool(value)))
 
 
+@pytest.mark.kernel("seccomp filters")
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_seccomp(starter, kind, user):
     program = support.refuse("getppid", errno.EXDEV)
@@ -216,6 +218,7 @@ def test_seccomp(starter, kind, user):
     assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "1")
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_seccomp_is_in_force():
     source = "import os; print(os.getppid() == 2**64 - 1 or os.getppid())"
     command = [sys.executable, "-c", source]
@@ -224,6 +227,7 @@ def test_seccomp_is_in_force():
     assert says(command, seccomp=program, no_new_privs=True, env=environment) == "0"
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_seccomp_with_sys_admin_in_place_of_no_new_privs(root):
     status = child(seccomp=ALLOW)
     assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "0")
@@ -233,6 +237,7 @@ def test_seccomp_with_sys_admin_in_place_of_no_new_privs(root):
         assert mask(status, name) == NET_RAW
 
 
+@pytest.mark.kernel("seccomp filters", "subreaper")
 def test_all_of_it_at_once(starter, root):
     support.needs_kernel("THP_DISABLE", 42)
     status = child(
@@ -264,6 +269,8 @@ def test_all_of_it_at_once(starter, root):
 
 def as_holder(function, *capabilities, **options):
     """Call function in a child that is an ordinary user with these capabilities."""
+
+    support.needs_features("threads")
 
     def become():
         options.setdefault("no_new_privs", False)
@@ -323,6 +330,7 @@ def test_what_a_holder_has_in_ambient_a_child_has_too(root):
         assert mask(status, "CapEff") == mask(status, "CapAmb") == NET_RAW
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_holder_of_sys_admin_needs_no_no_new_privs_for_seccomp(root):
     status = as_holder(lambda: child(seccomp=ALLOW), "sys_admin")
     assert (status["Seccomp"], status["NoNewPrivs"]) == ("2", "0")
@@ -499,7 +507,7 @@ def marked(marker):
 def test_a_parent_killed_at_any_moment_leaves_no_child(in_thread_too):
     def run():
         marker = f"{random.randrange(10**6, 10**7)}"
-        rounds = 500 if LONG else 250
+        rounds = support.rounds(500 if LONG else 250)
         started = 0
         span = None  # how long a start takes here and now, from the first round
         for _ in range(rounds):
@@ -545,7 +553,7 @@ def test_spawns_succeed_in_a_process_with_busy_threads(user):
         for thread in threads:
             thread.start()
         try:
-            rounds = 2000 if LONG else 200
+            rounds = support.rounds(2000 if LONG else 200)
             for round_ in range(rounds):
                 process = prctl.Popen(
                     ["/bin/sh", "-c", "exit 7"], no_new_privs=True, pdeathsig=signal.SIGKILL
@@ -912,6 +920,7 @@ def test_the_shell():
         assert says("echo $0", shell=True, executable=bash) == bash
 
 
+@pytest.mark.kernel("first argument")
 def test_the_executable_and_the_name_that_it_is_told():
     assert says(["told", "-c", "echo $0"], executable="/bin/sh") == "told"
     assert says(["told", "-c", "echo $0"], executable=b"sh") == "told"
@@ -1321,6 +1330,22 @@ def test_as_a_user_without_a_mapping_who_has_every_capability():
     status = support.in_child(run, user=True)
     for name in "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb":
         assert mask(status, name) == NET_RAW
+
+
+def test_ambient_outlives_asking_for_the_ids_that_the_child_has_anyway(root):
+    def run():
+        prctl.set_keepcaps(True)
+        os.setgroups([])
+        os.setresgid(1, 1, 1)
+        os.setresuid(1, 1, 1)
+        prctl.cap_effective |= {"net_raw", "setpcap"}
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        prctl.securebits.no_cap_ambient_raise = True
+        prctl.cap_permitted.limit("net_raw")
+        return child(user=1, group=1, extra_groups=[], keep=["net_raw"])
+
+    assert mask(support.in_child(run), "CapEff") == NET_RAW
 
 
 # What a namespace has no number for reads as 65534, nobody.

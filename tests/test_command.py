@@ -114,6 +114,7 @@ def is_one_line(text):
 # What a process has.
 
 
+@pytest.mark.kernel("threads of a child")
 def test_another_process_is_shown_as_proc_tells_it(user):
     with sleeper() as process:
         found = shown(process.pid, user=user)
@@ -136,6 +137,7 @@ def test_the_sets_of_another_process_are_those_of_getpcaps(root):
     assert getpcaps == f"{process.pid}: {prctl.Capabilities(*sets)}\n"
 
 
+@pytest.mark.kernel("subreaper")
 def test_its_own_attributes_are_what_it_has_been_given(user):
     def prepare():
         for option, value in ((38, 1), (29, 4321), (1, 12), (36, 1), (41, 1), (4, 0)):
@@ -193,6 +195,7 @@ def test_an_object_has_the_same_keys_for_whatever_process():
         assert list(shown(process.pid)) == list(shown())
 
 
+@pytest.mark.kernel("command line")
 def test_a_process_that_keeps_its_memory_to_itself_is_shown():
     with sleeper([sys.executable, "-c", _NOT_DUMPABLE], env=support.fresh_environment()) as process:
         process.stdout.readline()
@@ -272,6 +275,7 @@ def with_threads(*changes):
         yield process.pid, sorted(int(process.stdout.readline()) for _ in changes)
 
 
+@pytest.mark.kernel("threads of a child")
 def test_threads_that_differ_are_named_with_what_they_have(user):
     with with_threads("", "prctl.set_no_new_privs()") as (pid, tids):
         different = [tid for tid in tids if support.status(pid, tid)["NoNewPrivs"] == "1"]
@@ -306,6 +310,7 @@ def test_threads_that_agree_are_no_news():
     assert "threads with" not in page
 
 
+@pytest.mark.kernel("threads of a child")
 def test_the_id_of_a_thread_stands_for_that_thread():
     with with_threads("prctl.set_no_new_privs()") as (pid, (tid,)):
         found = shown(tid)
@@ -390,6 +395,7 @@ def test_no_line_is_wider_than_80_columns(arguments, user, monkeypatch):
         assert line == line.rstrip()
 
 
+@pytest.mark.kernel("command line")
 def test_a_word_wider_than_a_line_is_broken():
     def prepare():
         prctl.set_proctitle("x" * 150)
@@ -398,6 +404,7 @@ def test_a_word_wider_than_a_line_is_broken():
     assert re.search(r"^title {14}x{61}\n {19}x{61}\n {19}x{28}\n", page, re.M)
 
 
+@pytest.mark.kernel("command line")
 def test_a_long_title_is_cut_on_the_page_only():
     title = "x " * 1000
 
@@ -410,6 +417,7 @@ def test_a_long_title_is_cut_on_the_page_only():
     assert re.search(r"^ {19}[x ]+ \.\.\.$", page, re.M)
 
 
+@pytest.mark.kernel("command line")
 def test_nothing_that_a_title_holds_reaches_the_terminal():
     def prepare():
         prctl.set_name(b"a\x1b[31m\n")
@@ -513,6 +521,7 @@ def titled(title):
         yield process.pid
 
 
+@pytest.mark.kernel("command line")
 def test_a_locale_that_lacks_a_character_does_not_matter():
     environment = support.fresh_environment(LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     with titled("日".encode()) as pid:
@@ -520,6 +529,7 @@ def test_a_locale_that_lacks_a_character_does_not_matter():
     assert re.search(r"^title +\\u65e5$", page, re.M)
 
 
+@pytest.mark.kernel("command line")
 def test_bytes_of_no_encoding_survive_in_json():
     with titled(b"a\xff b") as pid:
         found = shown(pid)
@@ -667,17 +677,20 @@ def test_securebits_by_name(root):
 
 
 def test_timerslack_and_thp_disable(user):
+    support.needs_kernel("PR_SET_THP_DISABLE", 41, 0)
     text = ["--timerslack", "4321", "--", "cat", "/proc/self/timerslack_ns"]
     assert become(*text, user=user) == "4321\n"
     if "THP_enabled" in support.status():
         assert status_of("--thp-disable", user=user)["THP_enabled"] == "0"
 
 
+@pytest.mark.kernel("subreaper")
 def test_child_subreaper():
     ask = "from ctypes import *; CDLL(None).prctl(37, byref(flag := c_int())); print(flag.value)"
     assert become("--child-subreaper", "--", sys.executable, "-c", ask) == "1\n"
 
 
+@pytest.mark.kernel("subreaper")
 def test_a_command_that_shows_itself_shows_what_it_was_given(root):
     options = ["--ambient", "net_raw", "--bounding", "net_raw,chown", "--no-new-privs"]
     options += ["--timerslack", "4321", "--pdeathsig", "TERM", "--thp-disable"]
@@ -739,6 +752,7 @@ def ignored(*arguments, starter=()):
     return int(support.run(*line, env=support.fresh_environment()).split()[1], 16)
 
 
+@pytest.mark.kernel("blocked signals")  # /proc shows the emulator's
 def test_signals_have_their_default_action_unless_the_starter_ignores_them():
     assert ignored() & ~(3 << 31) == 0
     assert ignored(starter="trap '' INT HUP;") & ~(3 << 31) == 1 << 1 | 1 << 0
@@ -798,6 +812,7 @@ def test_the_signal_comes_when_the_shell_that_started_it_ends():
         assert support.in_time(lambda: not support.is_running(pid))
 
 
+@pytest.mark.kernel("subreaper")
 def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
     def orphan():
         starter = os.getppid()

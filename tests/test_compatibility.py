@@ -394,12 +394,31 @@ ROOTS = {
 }
 
 
-@pytest.mark.parametrize("program", BOTH.values(), ids=BOTH)
+FEATURES = {  # of tests/kernel.c, what a program takes for granted
+    "the title": "command line",
+    "the title, through the extension": "command line",
+    "a subreaper": "subreaper",
+    "strict seccomp": "strict seccomp",
+    "seccomp with a filter": "seccomp filters",
+}
+
+
+def programs(table):
+    rows = [
+        pytest.param(program, id=name, marks=pytest.mark.kernel(FEATURES[name]))
+        if name in FEATURES
+        else pytest.param(program, id=name)
+        for name, program in table.items()
+    ]
+    return pytest.mark.parametrize("program", rows)
+
+
+@programs(BOTH)
 def test_a_program_of_any_user_runs_unchanged(program):
     support.run_python(textwrap.dedent(program))
 
 
-@pytest.mark.parametrize("program", BOTH.values(), ids=BOTH)
+@programs(BOTH)
 def test_a_program_runs_unchanged_as_another_user(program, root):
     code = compile(textwrap.dedent(program), "<program>", "exec")
 
@@ -410,7 +429,7 @@ def test_a_program_runs_unchanged_as_another_user(program, root):
     support.in_child(child, user=True)
 
 
-@pytest.mark.parametrize("program", ROOTS.values(), ids=ROOTS)
+@programs(ROOTS)
 def test_a_program_of_root_runs_unchanged(program, root):
     needed = (0, 3, 5, 6, 7, 8, 10, 31)  # chown, fowner, kill, setgid, setuid, setpcap, ...
     if lacking := [n for n in needed if not support.capability_mask("CapEff") >> n & 1]:

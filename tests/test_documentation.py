@@ -38,6 +38,7 @@ import traceback
 from dataclasses import dataclass, field
 
 import pytest
+import support
 from support import ROOT, SOURCES, in_child
 
 import prctl
@@ -55,6 +56,17 @@ NOT_RUN = {
 }
 
 MODULES = {"pyseccomp"}  # what a process may need besides a user
+
+# What an emulator of user processes may lack: see tests/kernel.c.
+FEATURES = {
+    "docs/capabilities.rst": ["file capabilities"],
+    "docs/children.rst": ["subreaper"],
+    "docs/command.rst": ["threads of a child"],
+    "docs/from-python-prctl.rst": ["command line"],
+    "docs/from-setproctitle.rst": ["command line"],
+    "docs/names.rst": ["command line"],
+    "docs/seccomp.rst": ["seccomp filters"],
+}
 
 CHECKER = doctest.OutputChecker()
 FLAGS = doctest.ELLIPSIS
@@ -180,6 +192,7 @@ def blocks(*kinds):
 
 def check_needs(process, user):
     """Skip unless the process can be shown here, to an ordinary user or not."""
+    support.needs_features(*FEATURES.get(process.page, []))
     if "root" in process.needs and not ROOT:
         pytest.skip("needs root, and the suite runs as an ordinary user")
     if "interpreter" in process.needs and not in_child(may_execute_python, user=user):

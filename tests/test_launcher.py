@@ -51,6 +51,7 @@ def test_the_exit_status_is_the_command_s(program):
     assert launch(program, "--", "sh", "-c", "kill -9 $$")[0] == -signal.SIGKILL
 
 
+@pytest.mark.kernel("first argument")
 def test_what_is_executed_can_differ_from_what_the_command_is_told(program):
     command = "exec=/bin/sh", "--", "called", "-c", 'echo "$0"'
     assert launch(program, *command) == (0, "called\n", "")

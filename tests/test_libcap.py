@@ -598,6 +598,7 @@ def test_applying_what_the_kernel_does_not_have_is_a_value_error(name):
     assert support.in_child(child)
 
 
+@pytest.mark.kernel("threads")
 def test_apply_inside_all_threads_is_for_every_thread(root):
     def child():
         threads = [in_thread(lambda: None) for _ in range(5)]
@@ -616,6 +617,7 @@ def test_apply_inside_all_threads_is_for_every_thread(root):
     assert everywhere == [masks(SOME)] * 6
 
 
+@pytest.mark.kernel("threads")
 def test_apply_inside_all_threads_names_the_thread_that_may_not(root):
     def child():
         thread, _, end = in_thread(Capabilities().apply)
@@ -966,6 +968,7 @@ def test_a_program_starts_with_the_capabilities_of_its_file(file):
     if support.status()["NoNewPrivs"] == "1":
         pytest.skip("the suite runs with no_new_privs")
     support.needs(prctl.CAP_KILL, "CAP_KILL")
+    support.needs_features("file capabilities")
     shutil.copy("/bin/cat", file)
 
     def effective():

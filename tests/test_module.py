@@ -431,6 +431,7 @@ print(prctl.get_name(), prctl.get_proctitle())
     assert run_interpreters(source) == "another set in another\n"
 
 
+@pytest.mark.kernel("command line")
 @KINDS
 def test_another_interpreter_can_be_the_only_user(own_gil):
     source = f"""

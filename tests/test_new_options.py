@@ -11,6 +11,7 @@ import errno
 import mmap
 import os
 import platform
+import signal
 import struct
 import threading
 
@@ -465,6 +466,96 @@ def test_the_length_of_the_vectors_comes_with_its_flags(name):
 
     asked = in_child(kernel_prctl, setter, length | inherit)
     assert in_child(change) == (asked,) * 3
+
+
+# ---- PR_PAC_RESET_KEYS and PR_SET_TAGGED_ADDR_CTRL: arm64, whose emulator has both
+
+
+def machine_code(*instructions, takes=()):
+    """A function of arm64's instructions, which takes and returns what is in the first register."""
+    code = support.Code(struct.pack(f"<{len(instructions) + 1}I", *instructions, RETURN))
+    function = ctypes.CFUNCTYPE(ctypes.c_long, *takes)(code.address)
+    function.code = code
+    return function
+
+
+def test_a_key_that_is_reset_signs_pointers_differently():
+    if support.machine() != "aarch64":
+        pytest.skip("pointers are signed on arm64 only")
+    needs_kernel("PAC", 54, prctl.PAC_APDAKEY)
+    move_number, sign_with_data_key_a = 0xD2824680, 0xDAC12BE0
+
+    def change():
+        sign = machine_code(move_number, sign_with_data_key_a)
+        first = sign()
+        prctl.pac_reset_keys(prctl.PAC_APGAKEY)
+        second = sign()
+        signed = set()
+        for _ in range(20):  # a signature may have as few as 7 bits
+            prctl.pac_reset_keys(prctl.PAC_APDAKEY)
+            signed.add(sign())
+        return first == second, len(signed) > 1
+
+    assert in_child(change) == (True, True)
+
+
+TAG = 1 << 56
+
+
+@pytest.fixture
+def tags():
+    if support.machine() != "aarch64":
+        pytest.skip("the tag of an address is its highest byte on arm64 only")
+    needs_kernel("PR_SET_TAGGED_ADDR_CTRL", 55, prctl.TAGGED_ADDR_ENABLE)
+
+
+@pytest.mark.usefixtures("tags")
+def test_the_kernel_takes_tagged_addresses_while_it_is_told_to(user):
+    libc = ctypes.CDLL(None, use_errno=True)
+    text = ctypes.create_string_buffer(b"tagged")
+    tagged = ctypes.c_void_p(ctypes.addressof(text) | 5 * TAG)
+
+    def write():
+        reader, writer = os.pipe()
+        if libc.write(writer, tagged, ctypes.c_size_t(6)) < 0:
+            return ctypes.get_errno()
+        return os.read(reader, 6)
+
+    def change():
+        found = [(prctl.get_tagged_addr_ctrl(), write())]
+        for control in (prctl.TAGGED_ADDR_ENABLE, 0):
+            prctl.set_tagged_addr_ctrl(control)
+            found.append((prctl.get_tagged_addr_ctrl(), write()))
+        return found
+
+    expected = [(0, errno.EFAULT), (prctl.TAGGED_ADDR_ENABLE, b"tagged"), (0, errno.EFAULT)]
+    assert in_child(change, user=user) == expected
+
+
+@pytest.mark.usefixtures("tags")
+@pytest.mark.parametrize("tag", [3, 4])
+def test_memory_with_a_tag_is_read_with_that_tag_alone(tag):
+    control = prctl.TAGGED_ADDR_ENABLE | prctl.MTE_TCF_SYNC | prctl.MTE_TAG_MASK
+    needs_kernel("MTE", 55, control)
+    store_tag, load, prot_mte = 0xD9200800, 0xF9400000, 0x20
+    takes_address = (ctypes.c_void_p,)
+
+    def read():
+        support.die_quietly()
+        prctl.set_tagged_addr_ctrl(control)
+        assert prctl.get_tagged_addr_ctrl() == kernel_prctl(56) == control
+        access = mmap.PROT_READ | mmap.PROT_WRITE | prot_mte
+        memory = mmap.mmap(-1, mmap.PAGESIZE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, access)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        machine_code(store_tag, takes=takes_address)(address | 3 * TAG)
+        return machine_code(load, takes=takes_address)(address | tag * TAG)
+
+    if tag == 3:
+        assert in_child(read) == 0
+    else:
+        with pytest.raises(support.ChildDied) as died:
+            in_child(read)
+        assert died.value.signal == signal.SIGSEGV
 
 
 # ---- Speculation

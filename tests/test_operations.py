@@ -18,6 +18,8 @@ from support import USER, Worker, error_of, in_child, install_filter, kernel_prc
 
 import prctl
 
+pytestmark = pytest.mark.kernel("threads")
+
 drop_privileges = prctl.drop_privileges  # loaded now: some children cannot read the installation
 import _prctl_operations as operations  # noqa: E402
 
@@ -113,6 +115,14 @@ def as_user_with(*capabilities):
             thread(kernel_prctl, 8, 0)
 
     return prepare
+
+
+def as_user_with_ambient_and_no_more(workers):
+    as_user_with(NET_RAW, SETPCAP)(workers)
+    with prctl.all_threads():
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        prctl.set_securebits(NO_CAP_AMBIENT_RAISE)
 
 
 KEEP_CAPS_LOCKED, NO_CAP_AMBIENT_RAISE, NO_SETUID_FIXUP, NOROOT = 1 << 5, 1 << 6, 1 << 2, 1
@@ -212,6 +222,12 @@ REFUSALS = {
         PermissionError,
         "no_cap_ambient_raise",
     ),
+    "ambient must not be raised, and is the same": (
+        as_user_with_ambient_and_no_more,
+        {"user": 1, "group": 1, "keep": ["net_raw"], "ambient": True},
+        PermissionError,
+        "no_cap_ambient_raise",
+    ),
     "a user with CAP_SETUID alone": (
         as_user_with(SETUID),
         {},
@@ -245,6 +261,8 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_it_refuses_before_anything_has_changed(name, root):
     prepare, arguments, kind, text = REFUSALS[name]
+    if text == "has blocked":
+        support.needs_features("blocked signals")
 
     def run():
         workers = [Worker() for _ in range(3)]
@@ -751,6 +769,7 @@ def snapshot_of_others():
     return {tid: found for tid, found in of_threads(*FIELDS).items() if tid != os.getpid()}
 
 
+@pytest.mark.kernel("seccomp filters")
 @pytest.mark.parametrize(
     ("name", "error", "called"),
     [
@@ -804,6 +823,7 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
         assert set(uids.values()) == {four(USER)}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_call_that_only_seems_to_succeed_in_every_thread_is_found_out(root):
     def run():
         Worker()

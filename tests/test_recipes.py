@@ -28,6 +28,9 @@ from support import ROOT, USER, cmdline, free_privileged_port, in_child, in_time
 
 import prctl
 
+# They are watched by their titles and their children.
+pytestmark = pytest.mark.kernel("command line", "subreaper")
+
 EXAMPLES = support.SOURCES / "examples"
 METHODS = "fork", "spawn", "forkserver"
 ALLOW = support._instruction(6, 0, 0, 0x7FFF0000)  # a seccomp program that allows everything
@@ -441,14 +444,19 @@ def test_outside_a_pool_the_initializer_refuses():
 
 
 def test_commands_are_told_and_answer(recipe):
-    run = recipe("asyncio_children.py", "sort", "cat >&2; exit 3", "--input", "b\na\n")
+    run = recipe("asyncio_children.py", "sort", "cat; exit 3", "--input", "b\na\n")
     assert run.wait() == 0
     assert sorted(run.says.splitlines()) == [
-        "a",
-        "b",
-        "cat >&2; exit 3: status 3, b''",
+        r"cat; exit 3: status 3, b'b\na\n'",
         r"sort: status 0, b'a\nb\n'",
     ]
+
+
+def test_what_a_command_says_of_errors_is_passed_on(recipe):
+    # Alone: what another reports at the same moment could come between.
+    run = recipe("asyncio_children.py", "cat >&2", "--input", "b\na\n")
+    assert run.wait() == 0
+    assert run.says == "b\na\ncat >&2: status 0, b''\n"
 
 
 def test_a_command_that_takes_too_long_is_ended_with_its_children(recipe):

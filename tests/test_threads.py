@@ -38,6 +38,8 @@ from support import (
 import _prctl
 import prctl
 
+pytestmark = pytest.mark.kernel("threads")
+
 # Loaded now: some of the children can no longer read the installation.
 all_threads, drop_privileges = prctl.all_threads, prctl.drop_privileges
 
@@ -157,7 +159,7 @@ def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
     def change():
         hostile.start_making(6)
         wrong = {}
-        for turn in range(200):
+        for turn in range(support.rounds(200)):
             has = turn % 2 == 0
             everywhere(setattr, prctl.cap_inheritable, "net_raw", has)
             expected = f"{has << NET_RAW:016x}"
@@ -167,7 +169,7 @@ def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
 
     wrong, made = in_child(change)
     assert wrong == {}
-    assert made > 200
+    assert made > support.rounds(200)
 
 
 def test_threads_held_before_the_first_change_are_all_there_while_others_are_made(hostile):
@@ -972,6 +974,7 @@ def test_processes_that_other_threads_start_meanwhile_run_well(user):
     assert in_child(run, user=user) == [{0}, {0}]
 
 
+@pytest.mark.kernel("command line")
 def test_the_first_title_leaves_the_heap_sound_while_threads_move_the_break(user, hostile):
     arena_max, mmap_threshold, trim_threshold = -8, -3, -1
 
@@ -1088,6 +1091,7 @@ def getppid():
     return support.errno_or_result(system_call, "getppid")
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_filter_is_installed_in_every_thread(user):
     def run():
         workers = [Worker() for _ in range(3)]
@@ -1098,6 +1102,7 @@ def test_a_filter_is_installed_in_every_thread(user):
     assert in_child(run, user=user) == {f"errno {errno.EADDRNOTAVAIL}"}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_thread_with_another_filter_is_named_and_no_thread_has_got_one(user):
     def run():
         worker, other = Worker(), Worker()
@@ -1111,6 +1116,7 @@ def test_a_thread_with_another_filter_is_named_and_no_thread_has_got_one(user):
     assert is_free
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_filters_that_all_threads_have_grow_by_one(user):
     def run():
         prctl.set_no_new_privs()
@@ -1123,6 +1129,7 @@ def test_filters_that_all_threads_have_grow_by_one(user):
     assert in_child(run, user=user) == {str(before + 2)}
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_filter_without_no_new_privs_is_refused_to_a_user():
     def run():
         Worker()
@@ -1159,6 +1166,7 @@ def test_a_thread_whose_filter_ends_it_at_the_call_does_not_keep_the_others_wait
     assert in_child(run, user=user, seconds=10) == (False, "1", "1")
 
 
+@pytest.mark.kernel("seccomp filters")
 def test_a_thread_whose_filter_ends_it_while_it_is_held_does_not_keep_the_others_waiting(
     user, hostile
 ):
@@ -1242,6 +1250,7 @@ def test_room_for_a_few_signals_is_enough_for_many_threads(root):
     assert in_child(run) == {("1", "0" * 16)}
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_thread_that_blocks_the_signal_is_named_and_the_others_are_changed(user):
     def run():
         worker, other = Worker(), Worker()
@@ -1256,6 +1265,7 @@ def test_a_thread_that_blocks_the_signal_is_named_and_the_others_are_changed(use
     assert other in found
 
 
+@pytest.mark.kernel("blocked signals")
 @pytest.mark.parametrize("handler", [None, 0, 1], ids=["libc's", "SIG_DFL", "SIG_IGN"])
 def test_a_signal_that_comes_too_late_does_nothing(handler, user):
     def run():
@@ -1272,6 +1282,7 @@ def test_a_signal_that_comes_too_late_does_nothing(handler, user):
     assert in_child(run, user=user) == (False, 999, False)
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_late_signal_does_nothing_after_a_second_failure_of_another_kind(user):
     """The handler that was left for it must stay when the next broadcast fails early."""
 
@@ -1289,6 +1300,7 @@ def test_a_late_signal_does_nothing_after_a_second_failure_of_another_kind(user)
     assert in_child(run, user=user) is False
 
 
+@pytest.mark.kernel("blocked signals")
 def test_a_blocked_thread_is_named_however_many_groups_the_process_is_in(root):
     """Its status is longer than a page then, and says what is blocked behind the groups."""
 
@@ -1326,6 +1338,7 @@ def test_a_blocked_thread_is_named_when_no_descriptor_is_left_to_look_for_it(use
     assert f"thread {tid} " in text or os.strerror(errno.EMFILE) in text
 
 
+@pytest.mark.kernel("blocked signals")
 def test_other_signals_do_not_keep_the_sender_from_looking(user):
     """A profiler interrupts it a thousand times a second, always before it would look."""
 

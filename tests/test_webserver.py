@@ -41,6 +41,7 @@ webserver = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(webserver)
 assert prctl.drop_privileges  # loaded now: the ordinary user may not be able to read the library
 
+pytestmark = pytest.mark.kernel("threads")
 takes_root = pytest.mark.usefixtures("root")
 
 
@@ -251,6 +252,7 @@ def test_a_path_that_no_file_can_have_is_not_found(serve, path):
     assert server.get(b"/page.html") == (200, PAGE)
 
 
+@pytest.mark.kernel("command line")
 def test_an_ipv6_address_is_written_in_brackets(serve):
     try:
         with socket.create_server(("::1", 0), family=socket.AF_INET6):
@@ -266,6 +268,7 @@ def test_an_ipv6_address_is_written_in_brackets(serve):
 # ---- What its processes are called
 
 
+@pytest.mark.kernel("command line")
 def test_titles_say_who_is_who_before_anything_is_served(serve):
     server = serve()
     master = b"webd: master 127.0.0.1:%d\0" % server.port
@@ -277,6 +280,7 @@ def test_each_process_has_its_name(serve):
     assert names == ["webd-master\n", "webd-worker-1\n", "webd-worker-2\n"]
 
 
+@pytest.mark.kernel("command line")
 def test_the_title_follows_what_is_served(serve):
     server = serve("--workers", 1)
     server.get(b"/page.html")
@@ -285,6 +289,7 @@ def test_the_title_follows_what_is_served(serve):
     assert cmdline(server.workers[0]) == b"webd: worker 1 HEAD /missing\0"
 
 
+@pytest.mark.kernel("command line")
 def test_the_title_changes_before_the_file_is_sent(serve, site):
     with open(f"{site}/large", "wb") as file:
         file.truncate(1 << 26)
@@ -295,6 +300,7 @@ def test_the_title_changes_before_the_file_is_sent(serve, site):
         assert cmdline(server.workers[0]) == b"webd: worker 1 GET /large\0"
 
 
+@pytest.mark.kernel("command line")
 def test_control_characters_of_a_path_reach_neither_the_title_nor_the_log(serve):
     server = serve("--workers", 1)
     server.get(b"/\x1b]0;mine\x07\x7f\x9b31m\xff\\")
@@ -305,6 +311,7 @@ def test_control_characters_of_a_path_reach_neither_the_title_nor_the_log(serve)
     assert re.fullmatch(r"[ -~\n]+", server.log)
 
 
+@pytest.mark.kernel("command line")
 def test_a_query_does_not_reach_the_title(serve):
     server = serve("--workers", 1)
     assert server.get(b"/page.html?token=secret") == (200, PAGE)
@@ -446,6 +453,7 @@ def test_root_without_the_means_to_drop_does_not_serve(refusal, missing):
     assert reason.startswith("webd: cannot drop privileges: [Errno 1] Operation not permitted")
 
 
+@pytest.mark.kernel("threads of a child")
 def test_a_second_thread_loses_its_capabilities_too(serve):
     def start_thread():
         threading.Thread(target=time.sleep, args=(PATIENCE,), daemon=True).start()
@@ -640,12 +648,14 @@ def run_demo(folder):
     )
 
 
+@pytest.mark.kernel("command line")
 def test_the_demo_sees_every_promise_kept():
     demo = run_demo(EXAMPLES)
     assert demo.returncode == 0, demo.stdout
     assert demo.stdout.endswith("Every promise was kept.\n")
 
 
+@pytest.mark.kernel("command line")
 def test_the_demo_fails_when_a_capability_set_is_not_empty(tmp_path):
     text = (EXAMPLES / "webserver.py").read_text()
     drop = "prctl.drop_privileges(account.pw_name)"
