@@ -40,6 +40,7 @@ BAD = {
         sorted(test_bad_input.ROWS, key=lambda row: row.values[0]), lambda row: row.values[0]
     )
 }
+NAMES = sorted(BAD.keys() | support.functions(prctl).keys())
 OBJECTS = (None, True, False, 0, 1, "", b"", ())  # what a function may answer, or count wrongly
 
 
@@ -83,12 +84,16 @@ def growth(function, calls):
     times = max(CALLS, EACH * len(calls))
     call_all(function, calls, times)
     held(calls)  # the first time it makes what it needs itself
-    before = held(calls)
-    call_all(function, calls, times)
-    return tuple(after - count for after, count in zip(held(calls), before, strict=True))
+    for _ in range(3):  # what leaks grows each time, a cache of the interpreter's does not
+        before = held(calls)
+        call_all(function, calls, times)
+        grown = tuple(after - count for after, count in zip(held(calls), before, strict=True))
+        if max(grown) < SLACK:
+            break
+    return grown
 
 
-@pytest.mark.parametrize("name", sorted(BAD.keys() | support.functions(prctl).keys()))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("arguments", ["good", "bad"])
 def test_calls_hold_nothing(name, arguments):
     calls = [good_call(name)] if arguments == "good" else BAD[name]
