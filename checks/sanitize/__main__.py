@@ -33,9 +33,11 @@ VALGRIND = [
     "valgrind",
     "--quiet",
     "--num-callers=30",
+    "--fullpath-after=",
     "--log-file={reports}/%p",
-    "--suppressions=/usr/lib/valgrind/python3.supp",
 ]
+# Debian's, of CPython's own allocator.
+VALGRIND += map("--suppressions={}".format, glob.glob("/usr/lib/valgrind/python3.supp"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +122,7 @@ WITHOUT = {
         "test_libcap.py::test_no_descriptor_and_no_memory_is_left_behind": "freed memory is kept",
     },
 }
-SECONDS = 300  # that a test may take, and an hour for all
+TIMEOUTS = ["--timeout=300", "--session-timeout=3600"]  # seconds for a test, and for all
 
 
 # ---- What is made: a venv for each library
@@ -232,30 +234,29 @@ def run_tests(name, tests):
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="prctl-reports-") as reports:
         os.chmod(reports, 0o1777)  # tests become ordinary users
-        command = [
-            *without_randomised_addresses(),
-            *(word.format(reports=reports) for word in kind.command),
-        ]
-        command += [python, "-m", "pytest", "-o", "cache_dir=build/pytest", "-q"]
-        command += [
-            f"--timeout={SECONDS}",
-            "--session-timeout=3600",
-            *deselections(name),
-            *(tests or kind.tests),
-        ]
+        command = [*without_randomised_addresses(), *kind.command, python, "-m", "pytest", "-q"]
+        command += ["-o", "cache_dir=build/pytest", *TIMEOUTS, *deselections(name)]
         done = subprocess.run(
-            command, cwd=TOP, env=environment_of(kind, name, reports), check=False
+            [str(word).format(reports=reports) for word in command] + (tests or kind.tests),
+            cwd=TOP,
+            env=environment_of(kind, name, reports),
+            check=False,
         )
         ours, others = sort(reports_in(reports))
+    show(name, ours, others)
     took = round(time.monotonic() - start)
+    print(f"sanitize {name}: pytest ended with {done.returncode} after {took} seconds", flush=True)
+    return done.returncode == 0 and not ours
+
+
+def show(name, ours, others):
     (BUILD / f"{name}.reports").write_text("\n\n".join([*ours, *others]))
     for report in ours:
         print(report, end="\n\n")
-    print(f"sanitize {name}: pytest ended with {done.returncode} after {took} seconds")
     print(f"sanitize {name}: {len(ours)} reports about our code, {len(others)} about other code")
-    for title, count in collections.Counter(map(title_of, others)).most_common(10):
+    titles = collections.Counter(report.splitlines()[0] for report in others)
+    for title, count in titles.most_common(10):
         print(f"    {count} times {title}")
-    return done.returncode == 0 and not ours
 
 
 def deselections(name):
@@ -274,8 +275,8 @@ def reports_in(folder):
     """Each report in the files of a folder."""
     for path in sorted(Path(folder).iterdir()):
         text = re.sub(r"(?m)^==\d+== ?", "", path.read_text(errors="replace"))
-        for report in re.split(r"\n={10,}\n|\n\n(?=\S)", text):
-            if report.strip(" =\n"):
+        for report in re.split(r"\n={10,}\n|\n\s*\n(?=\S)", text):
+            if re.search(r"(?m)^ +(#\d+|at|by) ", report):  # else it is a heading or a summary
                 yield report.strip(" =\n")
 
 
@@ -285,10 +286,6 @@ def sort(reports):
     for report in reports:
         (ours if re.search(r"_prctl|src/[a-z]+\.[ch]:", report) else others).append(report)
     return ours, others
-
-
-def title_of(report):
-    return report.splitlines()[0]
 
 
 def main():

@@ -2,6 +2,7 @@
  * For src/threads.c under ThreadSanitizer, which knows of a signal's handler, and of what orders it, only when libc's sigaction()
  * has set it; and libc refuses the signal that the library uses. So here it is another one, and goes through libc.
  */
+#ifdef PRCTL_VERSION /* in the extension, not in the launcher */
 #define _GNU_SOURCE
 #include <signal.h>
 #include <stdarg.h>
@@ -62,3 +63,4 @@ syscall_seen(long number, ...)
 }
 
 #define syscall syscall_seen
+#endif
