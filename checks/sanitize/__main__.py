@@ -120,6 +120,9 @@ WITHOUT = {
     "address": {
         "test_children.py::test_after_a_chroot": "the launcher needs libc with a sanitizer",
         "test_libcap.py::test_no_descriptor_and_no_memory_is_left_behind": "freed memory is kept",
+        "test_new_options.py::test_all_memory_may_be_merged_and_again_not": (
+            "the kernel walks through the sanitizer's address space, also for a program in C"
+        ),
     },
 }
 TIMEOUTS = ["--timeout=300", "--session-timeout=3600"]  # seconds for a test, and for all
