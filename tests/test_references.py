@@ -97,7 +97,7 @@ def growth(function, calls):
 @pytest.mark.parametrize("arguments", ["good", "bad"])
 def test_calls_hold_nothing(name, arguments):
     calls = [good_call(name)] if arguments == "good" else BAD[name]
-    counts = support.in_child(sanitized(growth), function_of(name), calls)
+    counts = support.in_child(sanitized(growth), function_of(name), calls, seconds=280)
     assert max(counts) < SLACK, "blocks, references given, all references"
 
 
