@@ -18,9 +18,9 @@ from test_bad_input import OPTIONAL, TABLE, function_of
 
 import prctl
 
-# Under ./dev sanitize leaks a call takes 25 times as long, and what a single one leaks is named.
+# Under ./dev sanitize leaks a call takes 25 times as long, and what a single one leaks is found.
 LEAKS = os.environ.get("PRCTL_SANITIZED") == "leaks"
-CALLS = 200 if LEAKS else 10_000
+CALLS = 20 if LEAKS else 10_000
 EACH = 2 if LEAKS else 100  # at least, of one call among many
 SLACK = 80  # what the interpreter's own free lists and caches may take; less than a leak of EACH
 
