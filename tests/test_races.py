@@ -54,7 +54,7 @@ def test_a_function_ends_in_many_threads_as_it_does_in_one(name):
     def compare():
         return at_once(call), at_once(*[call] * THREADS)
 
-    (alone,), together = in_child(compare)
+    (alone,), together = in_child(compare, seconds=280)
     assert all(found <= alone for found in together)
 
 
@@ -100,7 +100,7 @@ def test_what_belongs_to_the_process_is_changed_by_many_threads_at_once(user):
         prctl.set_proctitle("title before")
         return at_once(*works * 2)
 
-    assert in_child(change, user=user) == [None] * len(works) * 2
+    assert in_child(change, user=user, seconds=280) == [None] * len(works) * 2
 
 
 def test_many_threads_load_what_is_loaded_on_first_use():
