@@ -387,8 +387,7 @@ def __getattr__(name):
         value = _prctl.prctl
     else:
         value = _prctl._public(name)
-    globals()[name] = value
-    return value
+    return globals().setdefault(name, value)  # another thread's, if that was first
 
 
 def __dir__():

@@ -146,14 +146,15 @@ is_ours(const siginfo_t *info)
     return 0;
 }
 
-/* A signal that comes late finds its slot in another state, or another thread's. */
+/* A signal that comes late finds its slot in another state, or another thread's. The state is looked at first: it is what the
+ * sender writes last. */
 static void
 answer(struct slot *slot)
 {
     int sent = SENT, go;
 
-    if (!is_within(slot, all.slots, all.capacity) || slot->tid != (pid_t)syscall(SYS_gettid) ||
-        !atomic_compare_exchange_strong(&slot->state, &sent, TAKEN))
+    if (!is_within(slot, all.slots, all.capacity) || atomic_load(&slot->state) != SENT ||
+        slot->tid != (pid_t)syscall(SYS_gettid) || !atomic_compare_exchange_strong(&slot->state, &sent, TAKEN))
         return;
     count_and_wake(&all.taken);
     while ((go = atomic_load(&all.go)) == WAIT)

