@@ -53,7 +53,6 @@ _SYSCALLS = {
     "timer_create": (222, 259, 107, 254),
     "brk": (12, 45, 214, 45),
     "clock_gettime": (228, 265, 113, 260),
-    "capget": (125, 184, 90, 184),
     "lseek": (8, 19, 62, 19),
     "sched_setscheduler": (144, 156, 119, 156),
 }
