@@ -13,7 +13,7 @@ from support import in_child
 
 import _prctl
 
-ROUNDS, SERIES = 20, 12  # of calls that fail again, to see whether anything is left behind
+ROUNDS, SERIES = 20, 25  # of calls that fail again, to see whether anything is left behind
 
 
 class Trial(NamedTuple):
@@ -82,12 +82,13 @@ def _leftovers(faults, function, args, armed):
     """
     left = {}
     for _ in range(SERIES):
-        before = _belongings(faults, args)
+        before, blocks = _belongings(faults, args), _blocks()
         for _ in range(ROUNDS):
             if not _again(faults, function, args, armed):
                 return {}
+        more = [("blocks", _blocks() - blocks)]
         pairs = zip(_belongings(faults, args), before, strict=True)
-        more = ((what, after - old) for (what, after), (_, old) in pairs)
+        more += ((what, after - old) for (what, after), (_, old) in pairs)
         left = {what: count for what, count in more if count >= ROUNDS}
         if not left:
             break
@@ -101,11 +102,14 @@ def _again(faults, function, args, armed):
     return faults.end() == len(armed)
 
 
+def _blocks():
+    gc.collect()
+    return sys.getallocatedblocks()
+
+
 def _belongings(faults, args):
     """Pairs of what there is and how many of it."""
-    gc.collect()
     objects = [*args, None, True, False, *vars(builtins).values(), *sys.modules.values()]
     objects += vars(_prctl).values()
     counts = [("references", sys.getrefcount(value)) for value in objects]
-    counts += ("blocks", sys.getallocatedblocks()), ("descriptors", len(_descriptors()))
-    return [*counts, *faults.holdings().items()]
+    return [*counts, ("descriptors", len(_descriptors())), *faults.holdings().items()]
