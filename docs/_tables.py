@@ -254,7 +254,7 @@ class Answers(Recorded):
                 answers = [self.answer(row, column, call) for column in columns]
                 if set(answers) != {_NOT_THERE}:
                     rows.append([f":py:func:`{call} <prctl.{row.function}>`", *answers])
-        heads = [f"{column['release'].partition('-')[0]} {column['machine']}" for column in columns]
+        heads = ["{}.{} {}".format(*release(each["release"]), each["machine"]) for each in columns]
         return [self.table("answers", ["Call", *heads], rows)]
 
     def answer(self, row, column, call):
