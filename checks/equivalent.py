@@ -31,6 +31,7 @@ REASONS = {
         "src/launcher.c digit_value: digit >= '0' [always]",  # less than 0 is no digit, either
         "src/launcher.c digit_value: digit >= 'a' [always]",
         "src/launcher.c next_number: value < 0 [never]",  # as an unsigned number beyond the base
+        "src/launcher.c main: order_get(argv[place], &order) < 0 [never]",  # it came before
         "src/threads.c threads_run_held: count < most [always]",  # both are 16
         "src/threads.c threads_run_held: count < (int)COUNT(report.first) [always]",
     ],
@@ -40,6 +41,9 @@ REASONS = {
         " [always]",
         "_prctlmodule.c set_syscall_user_dispatch: buffer.obj != NULL [always]",
         "src/threads.c run_everywhere: directory >= 0 [always]",
+        "src/launcher.c take: syscall(SYS_fcntl, (int)order->number, F_SETFD, FD_CLOEXEC) < 0"
+        " [always]",  # errno is 0
+        "src/launcher.c take: syscall(SYS_close, (int)order->number) < 0 [always]",
         "src/launcher.c execute_from: path[size - 1] != '/' [always]",
     ],
     "nothing that there is can make the difference": [

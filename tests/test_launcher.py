@@ -233,6 +233,11 @@ def test_the_first_folder_with_a_command_that_cannot_be_executed_is_the_one_to_t
         assert found == (status, "", f"prctl: tool: {why}\n")
 
 
+@pytest.mark.parametrize("order", ["-", "x-", "-x", "---"])
+def test_nothing_but_two_dashes_comes_before_the_command(program, order):
+    assert launch(program, order, "echo", "executed")[:2] == (125, "")
+
+
 @pytest.mark.parametrize("order", ["close=77", "report=77"])
 def test_a_descriptor_that_is_not_open_ends_it_before_the_command(program, order):
     assert launch(program, order, "--", "echo", "executed")[:2] == (125, "")
