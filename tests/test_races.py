@@ -21,7 +21,7 @@ THREADS, CALLS = 4, 50
 
 def at_once(*works):
     """Call each function in a thread of its own, all beginning together; their results."""
-    barrier, results = threading.Barrier(len(works)), [None] * len(works)
+    barrier, results = threading.Barrier(len(works)), ["an exception"] * len(works)
 
     def run(place):
         barrier.wait()
