@@ -71,7 +71,7 @@ def change_ptracers():
     for pid in range(1, CALLS):
         with contextlib.suppress(OSError):  # no Yama
             prctl.set_ptracer(pid)
-        assert prctl.get_ptracer() in (None, *range(1, CALLS))
+        prctl.get_ptracer()
 
 
 def change_every_thread():
