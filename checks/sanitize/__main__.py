@@ -120,6 +120,7 @@ QUICK = {
 # Tests that cannot be run so, and why.
 WITHOUT = {
     "address": {
+        "test_build.py::test_the_extension_needs_no_libraries_but_libc_and_libcap": "gcc's, here",
         "test_children.py::test_after_a_chroot": "the launcher needs libc with a sanitizer",
         "test_libcap.py::test_no_descriptor_and_no_memory_is_left_behind": "freed memory is kept",
         "test_new_options.py::test_all_memory_may_be_merged_and_again_not": (
