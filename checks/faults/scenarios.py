@@ -88,6 +88,11 @@ def door_that_writes_to_a_read_only_buffer():
 
 
 @scenario
+def door_with_a_buffer_that_is_not_copied():
+    return prctl.prctl, _prctl.PR_SET_MM, _prctl.PR_SET_MM_MAP_SIZE, bytearray(64)
+
+
+@scenario
 def door_that_succeeds():
     return prctl.prctl, _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_IS_SET, 0, 0, 0
 
@@ -715,6 +720,11 @@ def title_in_argv():
 def title_in_argv_that_is_cut():
     support.install_filter(support.refuse("prctl", errno.EPERM, _prctl.PR_SET_MM))
     return prctl.set_proctitle, "ä" * 2000
+
+
+@scenario
+def title_that_is_too_long_as_bytes():
+    return prctl.set_proctitle, "ä" * 4000
 
 
 @scenario
