@@ -154,13 +154,13 @@ def test_a_process_with_one_thread_is_changed(user):
     assert in_child(change, user=user) == ["1"]
 
 
-# Where all is emulated, more of them make threads faster than they can be counted, which is an error.
-MAKERS = 6 if support.PATIENCE == 1 else 1
+# Where all is emulated, more of them are faster than threads can be counted, which is an error.
+RESTLESS = 6 if support.PATIENCE == 1 else 1
 
 
 def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
     def change():
-        hostile.start_making(MAKERS)
+        hostile.start_making(RESTLESS)
         wrong = {}
         for turn in range(support.rounds(200)):
             has = turn % 2 == 0
@@ -179,7 +179,7 @@ def test_threads_held_before_the_first_change_are_all_there_while_others_are_mad
     """drop_privileges() holds every thread: here to the ids that are there."""
 
     def change():
-        hostile.start_making(MAKERS)
+        hostile.start_making(RESTLESS)
         for _ in range(20):
             ids = os.getuid() or support.USER, os.getgid()
             drop_privileges(*ids, groups=[] if support.ROOT else os.getgroups())
