@@ -373,6 +373,11 @@ def end_thread(child):
     support.system_call("exit", 0)
 
 
+def wait_for_the_end_of_main(child):
+    pid = os.getpid()
+    assert support.in_time(lambda: support.status(pid, tid=pid)["State"][0] == "Z")
+
+
 def stop_main_thread(child):
     support.Debugger(child.pid)
 
@@ -411,7 +416,7 @@ SURROUNDINGS = {
     "1000 threads": after(make_1000_threads, "set_proctitle", "all_threads", "drop_privileges"),
     "another thread than main": in_another_thread(),
     "a small stack": in_another_thread(stack=1 << 17),
-    "main has ended": in_another_thread(main=end_thread),
+    "main has ended": in_another_thread(first=wait_for_the_end_of_main, main=end_thread),
     "main is stopped": in_another_thread(first=stop_main_thread),
 }
 
