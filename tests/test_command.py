@@ -46,8 +46,12 @@ def in_process(*arguments, prepare=lambda: None, user=False):
         def run():
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
+            descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
             prepare()
-            _prctl_cli.main(list(arguments))
+            try:
+                _prctl_cli.main(list(arguments))
+            finally:  # what measures the coverage writes a file at the end
+                resource.setrlimit(resource.RLIMIT_NOFILE, descriptors)
 
         try:
             support.in_child(run, user=user)
@@ -539,7 +543,10 @@ def test_a_closed_output_is_one_line_and_1():
 
 @pytest.mark.parametrize(("arguments", "status"), [((), 1), (("exec", "--", "true"), 125)])
 def test_a_want_of_descriptors_is_one_line(arguments, status):
-    prepare = functools.partial(resource.setrlimit, resource.RLIMIT_NOFILE, (0, 0))
+    def prepare():
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, limit))
+
     answer, text, errors = in_process(*arguments, prepare=prepare)
     assert (answer, text) == (status, "")
     assert re.fullmatch(rf"prctl: /proc/\S+: {os.strerror(errno.EMFILE)}\n", errors)
