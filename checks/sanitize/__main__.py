@@ -127,6 +127,11 @@ WITHOUT = {
             "the kernel walks through the sanitizer's address space, also for a program in C"
         ),
     },
+    "threads": {
+        "test_races.py::test_a_function_ends_in_many_threads_as_it_does_in_one[drop_privileges]": (
+            "threads that wait for each other's plans do not take their signals; why is not known"
+        ),
+    },
 }
 TIMEOUTS = ["--timeout=300", "--session-timeout=3600"]  # seconds for a test, and for all
 
@@ -269,7 +274,7 @@ def deselections(name):
     """pytest's options for what cannot be run so."""
     for test in WITHOUT.get(name, {}):
         path, _, function = test.partition("::")
-        if f"def {function}(" not in (TOP / "tests" / path).read_text():
+        if f"def {function.partition('[')[0]}(" not in (TOP / "tests" / path).read_text():
             sys.exit(f"sanitize: there is no test tests/{test} any more")
     return [f"--deselect=tests/{test}" for test in WITHOUT.get(name, {})]
 
