@@ -196,6 +196,7 @@ def main():
     parser.add_argument("row", nargs="*", help="the beginning of a row's name; all by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw them")
+    parser.add_argument("--record", action="store_true", help="keep them for the documentation")
     parser.add_argument("--seconds", type=float, default=4, help="for each row (default: 4)")
     parser.add_argument("--gib", type=float, default=4, help="for the row with much memory")
     parser.add_argument("--no-peers", action="store_true", help="measure this library alone")
@@ -223,6 +224,9 @@ def main():
         options.json.write_text(report.as_json(results))
     if options.svg:
         options.svg.write_text(report.chart(results))
+    if options.record:
+        report.RESULTS.write_text(report.as_json(results))
+        report.document()
 
 
 if __name__ == "__main__":

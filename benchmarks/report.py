@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
 
 
 def amount(value, unit):
@@ -161,12 +162,12 @@ def table(results):
     return output.getvalue()
 
 
-def main():
-    results = json.loads((HERE / "results.json").read_text())
+def document():
+    results = json.loads(RESULTS.read_text())
     docs = HERE.parent / "docs"
     (docs / "benchmarks.svg").write_text(chart(results))
     (docs / "benchmarks.csv").write_text(table(results))
 
 
 if __name__ == "__main__":
-    main()
+    document()
