@@ -35,6 +35,11 @@ def scenario(function=None, **options):
     return function
 
 
+def calls(**prepare):
+    """Add scenarios that are no more than a call."""
+    WRITTEN.extend(map(Scenario, prepare.keys(), prepare.values()))
+
+
 # ---- From the table of the suite: each function with good arguments, and what no function takes
 
 
@@ -71,45 +76,33 @@ def wrong():
 
 CHOWN, NET_RAW = 0, 13
 
-
-@scenario
-def door_with_buffers():
-    return prctl.prctl, 0x7FFFFFF0, bytearray(8), b"x" * 8
-
-
-@scenario
-def door_to_a_row_that_takes_nothing():
-    return prctl.prctl, _prctl.PR_GET_CHILD_SUBREAPER, bytes(8)
-
-
-@scenario
-def door_that_writes_to_a_read_only_buffer():
-    return prctl.prctl, _prctl.PR_SET_MM, _prctl.PR_SET_MM_MAP_SIZE, bytes(4)
-
-
-@scenario
-def door_with_a_buffer_that_is_not_copied():
-    return prctl.prctl, _prctl.PR_SET_MM, _prctl.PR_SET_MM_MAP_SIZE, bytearray(64)
-
-
-@scenario
-def door_that_succeeds():
-    return prctl.prctl, _prctl.PR_CAP_AMBIENT, _prctl.PR_CAP_AMBIENT_IS_SET, 0, 0, 0
-
-
-@scenario
-def door_to_a_row():
-    return prctl.prctl, _prctl.PR_SET_KEEPCAPS, 0, 0
-
-
-@scenario
-def door_to_a_row_with_too_many():
-    return prctl.prctl, _prctl.PR_SET_KEEPCAPS, 0, 1
-
-
-@scenario
-def door_to_a_row_without_an_object():
-    return prctl.prctl, _prctl.PR_SET_SECCOMP, 2, 0
+calls(
+    door_with_buffers=lambda: (prctl.prctl, 0x7FFFFFF0, bytearray(8), b"x" * 8),
+    door_to_a_row_that_takes_nothing=lambda: (prctl.prctl, _prctl.PR_GET_CHILD_SUBREAPER, bytes(8)),
+    door_that_writes_to_a_read_only_buffer=lambda: (
+        prctl.prctl,
+        _prctl.PR_SET_MM,
+        _prctl.PR_SET_MM_MAP_SIZE,
+        bytes(4),
+    ),
+    door_with_a_buffer_that_is_not_copied=lambda: (
+        prctl.prctl,
+        _prctl.PR_SET_MM,
+        _prctl.PR_SET_MM_MAP_SIZE,
+        bytearray(64),
+    ),
+    door_that_succeeds=lambda: (
+        prctl.prctl,
+        _prctl.PR_CAP_AMBIENT,
+        _prctl.PR_CAP_AMBIENT_IS_SET,
+        0,
+        0,
+        0,
+    ),
+    door_to_a_row=lambda: (prctl.prctl, _prctl.PR_SET_KEEPCAPS, 0, 0),
+    door_to_a_row_with_too_many=lambda: (prctl.prctl, _prctl.PR_SET_KEEPCAPS, 0, 1),
+    door_to_a_row_without_an_object=lambda: (prctl.prctl, _prctl.PR_SET_SECCOMP, 2, 0),
+)
 
 
 # ---- The rows and what no row can say
@@ -122,39 +115,19 @@ def keywords(function, **kwargs):
     return (call,)
 
 
-@scenario
-def keyword_twice():
-    return (lambda: prctl.set_thp_disable(1, flag=1),)
-
-
-@scenario
-def keyword_unknown():
-    return keywords(prctl.set_thp_disable, nonsense=1)
-
-
-@scenario
-def keyword_missing():
-    return keywords(prctl.set_thp_disable, flags=1)
-
-
-@scenario
-def keyword_given():
-    return keywords(prctl.set_thp_disable, flag=0)
-
-
-@scenario
-def name_beyond_ascii():
-    return prctl.set_name, "größer als fünfzehn Bytes"
-
-
-@scenario
-def name_of_undecodable_bytes():
-    return prctl.set_name, "\udcff" * 20
-
-
-@scenario
-def mm_auxv():
-    return prctl.set_mm, prctl.SET_MM_AUXV, bytes(16)
+calls(
+    keyword_twice=lambda: (lambda: prctl.set_thp_disable(1, flag=1),),
+    keyword_unknown=lambda: keywords(prctl.set_thp_disable, nonsense=1),
+    keyword_missing=lambda: keywords(prctl.set_thp_disable, flags=1),
+    keyword_given=lambda: keywords(prctl.set_thp_disable, flag=0),
+    name_beyond_ascii=lambda: (prctl.set_name, "größer als fünfzehn Bytes"),
+    name_of_undecodable_bytes=lambda: (prctl.set_name, "\udcff" * 20),
+    mm_auxv=lambda: (prctl.set_mm, prctl.SET_MM_AUXV, bytes(16)),
+    name_of_a_mapping=lambda: (prctl.set_vma_anon_name, mmap.mmap(-1, 4096), "name"),
+    name_of_an_address=lambda: (prctl.set_vma_anon_name, 0x1000, 4096, "name"),
+    ptracer_is_any=lambda: (prctl.set_ptracer, prctl.SET_PTRACER_ANY),
+    ptracer_by_number=lambda: (prctl.set_ptracer, -1),
+)
 
 
 @scenario
@@ -173,16 +146,6 @@ def mm_map_with_a_vector():
 def mm_map_with_an_executable():
     file = os.open("/proc/self/exe", os.O_RDONLY)
     return prctl.set_mm_map, prctl.get_mm_map()._replace(exe_fd=file)
-
-
-@scenario
-def name_of_a_mapping():
-    return prctl.set_vma_anon_name, mmap.mmap(-1, 4096), "name"
-
-
-@scenario
-def name_of_an_address():
-    return prctl.set_vma_anon_name, 0x1000, 4096, "name"
 
 
 @scenario
@@ -214,77 +177,24 @@ def dispatch_on_and_off():
     return (switch,)
 
 
-@scenario
-def ptracer_is_any():
-    return prctl.set_ptracer, prctl.SET_PTRACER_ANY
-
-
-@scenario
-def ptracer_by_number():
-    return prctl.set_ptracer, -1
-
-
 # ---- The module
 
 
-@scenario
-def attribute_made():
-    return _prctl.__getattr__, "get_dumpable"
-
-
-@scenario
-def attribute_option():
-    return _prctl.__getattr__, "PR_GET_DUMPABLE"
-
-
-@scenario
-def attribute_constant():
-    return _prctl.__getattr__, "SECBIT_NOROOT"
-
-
-@scenario
-def attribute_last_capability():
-    return _prctl.__getattr__, "CAP_LAST_CAP"
-
-
-@scenario
-def attribute_missing():
-    return _prctl.__getattr__, "nonsense"
-
-
-@scenario
-def attribute_that_no_c_name_can_be():
-    return _prctl.__getattr__, "\ud800"
-
-
-@scenario
-def public_function():
-    return _prctl._public, "set_mm_map"
-
-
-@scenario
-def public_constant():
-    return _prctl._public, "CAP_CHOWN"
-
-
-@scenario
-def public_missing():
-    return _prctl._public, "PR_GET_NAME"
-
-
-@scenario
-def public_not_a_c_name():
-    return _prctl._public, "\0"
-
-
-@scenario
-def names():
-    return (_prctl.__dir__,)
-
-
-@scenario
-def public_names():
-    return (_prctl._public_names,)
+calls(
+    attribute_made=lambda: (_prctl.__getattr__, "get_dumpable"),
+    attribute_option=lambda: (_prctl.__getattr__, "PR_GET_DUMPABLE"),
+    attribute_constant=lambda: (_prctl.__getattr__, "SECBIT_NOROOT"),
+    attribute_last_capability=lambda: (_prctl.__getattr__, "CAP_LAST_CAP"),
+    attribute_missing=lambda: (_prctl.__getattr__, "nonsense"),
+    attribute_that_no_c_name_can_be=lambda: (_prctl.__getattr__, "\ud800"),
+    public_function=lambda: (_prctl._public, "set_mm_map"),
+    public_constant=lambda: (_prctl._public, "CAP_CHOWN"),
+    public_missing=lambda: (_prctl._public, "PR_GET_NAME"),
+    public_not_a_c_name=lambda: (_prctl._public, "\0"),
+    names=lambda: (_prctl.__dir__,),
+    public_names=lambda: (_prctl._public_names,),
+    module_imported=lambda: (import_anew,),
+)
 
 
 def import_anew():
@@ -296,11 +206,6 @@ def warm_up():
     """Let Python keep all that it keeps for later when modules are made: it is no leak."""
     for _ in range(800):
         import_anew()
-
-
-@scenario
-def module_imported():
-    return (import_anew,)
 
 
 @scenario
@@ -317,44 +222,16 @@ def heard(function, *args):
     return function, *args
 
 
-@scenario
-def heard_flag():
-    return heard(prctl.set_keepcaps, 0)
-
-
-@scenario
-def heard_name():
-    return heard(prctl.set_name, "heard")
-
-
-@scenario
-def heard_title():
-    return heard(prctl.set_proctitle, "heard")
-
-
-@scenario
-def heard_securebit():
-    return heard(_prctl._securebits_change, 0, 1)
-
-
-@scenario
-def heard_set():
-    return heard(prctl.cap_inheritable.drop, "chown")
-
-
-@scenario
-def heard_ambient():
-    return heard(prctl.cap_ambient.drop, "chown")
-
-
-@scenario
-def heard_bounding():
-    return heard(prctl.capbset.drop, 63)
-
-
-@scenario
-def heard_three_sets():
-    return heard(_prctl._capset, *_prctl._cap_get_proc())
+calls(
+    heard_flag=lambda: heard(prctl.set_keepcaps, 0),
+    heard_name=lambda: heard(prctl.set_name, "heard"),
+    heard_title=lambda: heard(prctl.set_proctitle, "heard"),
+    heard_securebit=lambda: heard(_prctl._securebits_change, 0, 1),
+    heard_set=lambda: heard(prctl.cap_inheritable.drop, "chown"),
+    heard_ambient=lambda: heard(prctl.cap_ambient.drop, "chown"),
+    heard_bounding=lambda: heard(prctl.capbset.drop, 63),
+    heard_three_sets=lambda: heard(_prctl._capset, *_prctl._cap_get_proc()),
+)
 
 
 @scenario
@@ -482,70 +359,26 @@ def bounding_dropped_without_privilege():
     return prctl.capbset.drop, "net_raw"
 
 
-@scenario
-def capability_by_a_name_nobody_knows():
-    return _prctl._cap_number, "nonsense"
-
-
-@scenario
-def capability_by_a_decimal_name():
-    return _prctl._cap_number, "63"
-
-
-@scenario
-def capability_by_a_surrogate():
-    return _prctl._cap_number, "\ud800"
-
-
-@scenario
-def capabilities_as_a_mask():
-    return _prctl._cap_mask, ["chown", 5, "CAP_KILL"]
-
-
-@scenario
-def private_set_unknown():
-    return _prctl._cap_read, 7
-
-
-@scenario
-def private_wrong_count():
-    return _prctl._cap_has, 1
-
-
-@scenario
-def private_change():
-    return _prctl._cap_change, 2, 1, 1 << 13
-
-
-@scenario
-def three_sets():
-    return _prctl._capset, *_prctl._cap_get_proc()
+calls(
+    capability_by_a_name_nobody_knows=lambda: (_prctl._cap_number, "nonsense"),
+    capability_by_a_decimal_name=lambda: (_prctl._cap_number, "63"),
+    capability_by_a_surrogate=lambda: (_prctl._cap_number, "\ud800"),
+    capabilities_as_a_mask=lambda: (_prctl._cap_mask, ["chown", 5, "CAP_KILL"]),
+    private_set_unknown=lambda: (_prctl._cap_read, 7),
+    private_wrong_count=lambda: (_prctl._cap_has, 1),
+    private_change=lambda: (_prctl._cap_change, 2, 1, 1 << 13),
+    three_sets=lambda: (_prctl._capset, *_prctl._cap_get_proc()),
+    caps_asked=lambda: (_prctl.get_caps, [0, 1], [5], []),
+    caps_set=lambda: (_prctl.set_caps, [0], [0], [0], [13], [], [13]),
+    names_of_numbers=lambda: (lambda: [_prctl.cap_to_name(number) for number in (0, 41, 63)],),
+    capability_without_a_name_is_refused=lambda: (prctl.capbset.add, 5),
+)
 
 
 @scenario
 def three_sets_in_vain():
     prctl.cap_permitted.drop("net_raw")
     return _prctl._capset, 1 << NET_RAW, 1 << NET_RAW, 0
-
-
-@scenario
-def caps_asked():
-    return _prctl.get_caps, [0, 1], [5], []
-
-
-@scenario
-def caps_set():
-    return _prctl.set_caps, [0], [0], [0], [13], [], [13]
-
-
-@scenario
-def names_of_numbers():
-    return (lambda: [_prctl.cap_to_name(number) for number in (0, 41, 63)],)
-
-
-@scenario
-def capability_without_a_name_is_refused():
-    return prctl.capbset.add, 5
 
 
 # ---- libcap
@@ -555,64 +388,25 @@ def temporary_file():
     return tempfile.NamedTemporaryFile(dir="/tmp")
 
 
-@scenario
-def text_read():
-    return _prctl._cap_from_text, "cap_chown,cap_kill=ep"
-
-
-@scenario
-def text_refused():
-    return _prctl._cap_from_text, "nonsense"
-
-
-@scenario
-def text_with_a_nul():
-    return _prctl._cap_from_text, "a\0"
-
-
-@scenario
-def text_beyond_ascii():
-    return _prctl._cap_from_text, "é\ud800"
-
-
-@scenario
-def text_of_another_type():
-    return _prctl._cap_from_text, 5
-
-
-@scenario
-def text_written():
-    return _prctl._cap_to_text, 1, 3, 2
-
-
-@scenario
-def sets_of_this_thread():
-    return (_prctl._cap_get_proc,)
-
-
-@scenario
-def sets_of_a_process():
-    return _prctl._cap_get_pid, 1
-
-
-@scenario
-def sets_of_no_process():
-    return _prctl._cap_get_pid, 0
-
-
-@scenario
-def file_read():
-    return _prctl._cap_get_file, "/bin/true"
-
-
-@scenario
-def file_read_by_descriptor():
-    return _prctl._cap_get_file, temporary_file()
-
-
-@scenario
-def file_not_there():
-    return _prctl._cap_get_file, b"/nonsense"
+calls(
+    text_read=lambda: (_prctl._cap_from_text, "cap_chown,cap_kill=ep"),
+    text_refused=lambda: (_prctl._cap_from_text, "nonsense"),
+    text_with_a_nul=lambda: (_prctl._cap_from_text, "a\0"),
+    text_beyond_ascii=lambda: (_prctl._cap_from_text, "é\ud800"),
+    text_of_another_type=lambda: (_prctl._cap_from_text, 5),
+    text_written=lambda: (_prctl._cap_to_text, 1, 3, 2),
+    sets_of_this_thread=lambda: (_prctl._cap_get_proc,),
+    sets_of_a_process=lambda: (_prctl._cap_get_pid, 1),
+    sets_of_no_process=lambda: (_prctl._cap_get_pid, 0),
+    file_read=lambda: (_prctl._cap_get_file, "/bin/true"),
+    file_read_by_descriptor=lambda: (_prctl._cap_get_file, temporary_file()),
+    file_not_there=lambda: (_prctl._cap_get_file, b"/nonsense"),
+    file_with_a_root_that_is_none=lambda: (_prctl._cap_set_file, "/", 1, 1, 0, 2**32 - 1),
+    file_with_a_root_beyond_32_bits=lambda: (_prctl._cap_set_file, "/", 1, 1, 0, 2**32),
+    file_that_is_a_folder=lambda: (_prctl._cap_set_file, "/", 1, 1, 0, None),
+    file_that_is_a_link=lambda: (_prctl._cap_set_file, "/proc/self/exe", 1, 1, 0, None),
+    file_that_is_none=lambda: (_prctl._cap_get_file, 5.0),
+)
 
 
 @scenario
@@ -644,26 +438,6 @@ def file_changed_and_heard():
 
 
 @scenario
-def file_with_a_root_that_is_none():
-    return _prctl._cap_set_file, "/", 1, 1, 0, 2**32 - 1
-
-
-@scenario
-def file_with_a_root_beyond_32_bits():
-    return _prctl._cap_set_file, "/", 1, 1, 0, 2**32
-
-
-@scenario
-def file_that_is_a_folder():
-    return _prctl._cap_set_file, "/", 1, 1, 0, None
-
-
-@scenario
-def file_that_is_a_link():
-    return _prctl._cap_set_file, "/proc/self/exe", 1, 1, 0, None
-
-
-@scenario
 def file_changed_without_privilege():
     file = temporary_file()
     prctl.cap_effective.drop("setfcap")
@@ -682,17 +456,7 @@ def file_removed_and_heard():
     return heard(lambda: _prctl._cap_remove_file(file.name))
 
 
-@scenario
-def file_that_is_none():
-    return _prctl._cap_get_file, 5.0
-
-
 # ---- The title
-
-
-@scenario
-def title_for_the_first_time():
-    return prctl.set_proctitle, "title"
 
 
 @scenario
@@ -723,11 +487,6 @@ def title_in_argv_that_is_cut():
 
 
 @scenario
-def title_that_is_too_long_as_bytes():
-    return prctl.set_proctitle, "ä" * 4000
-
-
-@scenario
 def title_with_other_threads():
     worker = support.Worker()
     return (lambda: (worker, prctl.set_proctitle("title"))[1],)
@@ -743,6 +502,12 @@ def title_asked_after_it_was_set():
 def title_set_again():
     prctl.set_proctitle("title")
     return prctl.set_proctitle, "other"
+
+
+calls(
+    title_for_the_first_time=lambda: (prctl.set_proctitle, "title"),
+    title_that_is_too_long_as_bytes=lambda: (prctl.set_proctitle, "ä" * 4000),
+)
 
 
 # ---- Every thread
@@ -811,9 +576,10 @@ def every_thread_securebit():
     return everywhere(setattr, prctl.securebits, "noroot", False)
 
 
-@scenario
-def every_thread_alone():
-    return everywhere(prctl.set_keepcaps, 0)
+calls(
+    every_thread_alone=lambda: everywhere(prctl.set_keepcaps, 0),
+    block_left_without_one=lambda: (_prctl._all_threads, -1),
+)
 
 
 @scenario
@@ -827,11 +593,6 @@ def every_thread_but_in_vain():
 def every_thread_one_stopped():
     worker = with_another_thread(support.block_libc_signal)
     return (*everywhere(prctl.set_keepcaps, 0), worker)[:1]
-
-
-@scenario
-def block_left_without_one():
-    return _prctl._all_threads, -1
 
 
 # ---- Plans
@@ -858,24 +619,12 @@ def plan_of_everything():
     )
 
 
-@scenario
-def plan_that_is_none():
-    return _prctl._run_plan, 5
-
-
-@scenario
-def plan_with_a_step_that_is_none():
-    return plan_of(5)
-
-
-@scenario
-def plan_with_an_unknown_step():
-    return plan_of(("setgroups", [1]), ("nonsense", 1))
-
-
-@scenario
-def plan_that_is_refused():
-    return plan_of(("prctl", 0x7FFFFFF0, 1, 2, 3, 4))
+calls(
+    plan_that_is_none=lambda: (_prctl._run_plan, 5),
+    plan_with_a_step_that_is_none=lambda: plan_of(5),
+    plan_with_an_unknown_step=lambda: plan_of(("setgroups", [1]), ("nonsense", 1)),
+    plan_that_is_refused=lambda: plan_of(("prctl", 0x7FFFFFF0, 1, 2, 3, 4)),
+)
 
 
 @scenario(repeats=False)
@@ -927,19 +676,26 @@ def seccomp_filter_where_a_thread_has_its_own():
     return everywhere(prctl.set_seccomp, 2, program)
 
 
-@scenario
-def seccomp_strict_everywhere():
-    return everywhere(prctl.set_seccomp, 1)
-
-
-@scenario
-def keyword_for_the_only_argument():
-    return keywords(prctl.set_no_new_privs, flag=1)
-
-
-@scenario
-def name_of_an_address_without_a_length():
-    return keywords(prctl.set_vma_anon_name, address=4096, name="x")
+calls(
+    seccomp_strict_everywhere=lambda: everywhere(prctl.set_seccomp, 1),
+    keyword_for_the_only_argument=lambda: keywords(prctl.set_no_new_privs, flag=1),
+    name_of_an_address_without_a_length=lambda: keywords(
+        prctl.set_vma_anon_name, address=4096, name="x"
+    ),
+    last_capability_by_name=lambda: (_prctl._cap_number, "last_cap"),
+    sets_of_a_process_beyond_32_bits=lambda: (_prctl._cap_get_pid, 2**31),
+    set_that_needs_another_kernel=lambda: (_prctl._capset, 1 << 63, 0, 0),
+    capability_whose_name_is_too_long=lambda: (_prctl._cap_number, "x" * 40),
+    lists_of_capabilities_left_out=lambda: (_prctl.set_caps, []),
+    private_sets_of_the_wrong_count=lambda: (_prctl._capset, 1),
+    private_block_of_another_type=lambda: (_prctl._all_threads, "x"),
+    name_of_a_part_of_a_mapping=lambda: (
+        prctl.set_vma_anon_name,
+        mmap.mmap(-1, 8192),
+        4096,
+        "name",
+    ),
+)
 
 
 @scenario(repeats=False)
@@ -952,16 +708,6 @@ def plan_where_keep_caps_is_locked_elsewhere():
 def ambient_unknown_to_the_kernel():
     prctl.cap_inheritable.add("chown")
     return prctl.cap_ambient.__ior__, {"chown"}
-
-
-@scenario
-def last_capability_by_name():
-    return _prctl._cap_number, "last_cap"
-
-
-@scenario
-def sets_of_a_process_beyond_32_bits():
-    return _prctl._cap_get_pid, 2**31
 
 
 @scenario
@@ -1072,16 +818,6 @@ def door_for_every_thread_to_what_is_for_one():
     return everywhere(prctl.prctl, 0x7FFFFFF0)
 
 
-@scenario
-def set_that_needs_another_kernel():
-    return _prctl._capset, 1 << 63, 0, 0
-
-
-@scenario
-def capability_whose_name_is_too_long():
-    return _prctl._cap_number, "x" * 40
-
-
 @scenario(repeats=False)
 def plan_where_groups_differ():
     os.setgroups([5])
@@ -1096,26 +832,6 @@ def plan_where_the_ids_cannot_be_had():
 
 
 @scenario
-def lists_of_capabilities_left_out():
-    return _prctl.set_caps, []
-
-
-@scenario
 def number_that_only_the_kernel_has():
     support.install_filter(support.refuse("prctl", 524, _prctl.PR_GET_KEEPCAPS))
     return (prctl.get_keepcaps,)
-
-
-@scenario
-def private_sets_of_the_wrong_count():
-    return _prctl._capset, 1
-
-
-@scenario
-def private_block_of_another_type():
-    return _prctl._all_threads, "x"
-
-
-@scenario
-def name_of_a_part_of_a_mapping():
-    return prctl.set_vma_anon_name, mmap.mmap(-1, 8192), 4096, "name"
