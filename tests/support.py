@@ -452,6 +452,19 @@ def _by_step(lines):
     return steps
 
 
+class Index:
+    """No int, but as good as one."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __index__(self):
+        return self.value
+
+    def __repr__(self):
+        return f"Index({self.value})"
+
+
 def functions(module):
     """The public functions of a module by name, those loaded on first use included."""
     values = {name: getattr(module, name) for name in dir(module) if name[0] != "_"}

@@ -18,7 +18,7 @@ import pytest
 import support
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import errno_or_result, in_child, kernel_prctl, outcome, state
+from support import Index, errno_or_result, in_child, kernel_prctl, outcome, state
 
 import _prctl
 import prctl
@@ -61,19 +61,6 @@ class Float(float):
 
 class Text(str):
     __slots__ = ()
-
-
-class Index:
-    """No int, but as good as one."""
-
-    def __init__(self, value):
-        self.value = value
-
-    def __index__(self):
-        return self.value
-
-    def __repr__(self):
-        return f"Index({self.value})"
 
 
 class Int(int):

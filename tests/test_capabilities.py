@@ -737,19 +737,11 @@ def test_a_true_attribute_of_the_bounding_set_cannot_be_set_true_either():
 SPELLINGS = ["kill", "KILL", "Kill", "cap_kill", "CAP_KILL", "Cap_Kill", 5, prctl.CAP_KILL]
 
 
-class Index:
-    def __init__(self, number):
-        self.number = number
-
-    def __index__(self):
-        return self.number
-
-
 class Name(str):
     """What a program may have made of str."""
 
 
-@pytest.mark.parametrize("spelling", [*SPELLINGS, Index(5), Name("CAP_KILL")], ids=str)
+@pytest.mark.parametrize("spelling", [*SPELLINGS, support.Index(5), Name("CAP_KILL")], ids=str)
 def test_a_capability_is_given_by_name_or_number(spelling, root):
     before, after, *_ = in_state(fill, outcome, prctl.cap_effective.drop, spelling)
     assert after == after_drop(before, "cap_effective", mask("kill"))

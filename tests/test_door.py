@@ -7,7 +7,7 @@ import struct
 
 import pytest
 import support
-from support import in_child, in_pretended_kernel, kernel_prctl, outcome
+from support import Index, in_child, in_pretended_kernel, kernel_prctl, outcome
 
 import _prctl
 import prctl
@@ -176,14 +176,6 @@ def test_arguments_go_by_keywords_too():
         return prctl.prctl(arg2=0, option=_prctl.PR_GET_NAME)
 
     assert in_child(call) == "by keyword"
-
-
-class Index:
-    def __init__(self, value):
-        self.value = value
-
-    def __index__(self):
-        return self.value
 
 
 @pytest.mark.parametrize(

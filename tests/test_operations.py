@@ -572,12 +572,10 @@ def test_a_bare_uid_with_a_group_has_no_supplementary_groups(root):
 
 
 def test_numbers_may_be_any_index(root):
-    class Index:
-        def __index__(self):
-            return USER
+    user = support.Index(USER)
 
     def run():
-        drop_privileges(Index(), Index(), groups=[Index()])
+        drop_privileges(user, user, groups=[user])
         return set(of_threads(*FIELDS).values())
 
     assert in_child(run) == {expected(groups=[USER])}
