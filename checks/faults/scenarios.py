@@ -127,6 +127,16 @@ calls(
     name_of_an_address=lambda: (prctl.set_vma_anon_name, 0x1000, 4096, "name"),
     ptracer_is_any=lambda: (prctl.set_ptracer, prctl.SET_PTRACER_ANY),
     ptracer_by_number=lambda: (prctl.set_ptracer, -1),
+    keyword_for_the_only_argument=lambda: keywords(prctl.set_no_new_privs, flag=1),
+    name_of_an_address_without_a_length=lambda: keywords(
+        prctl.set_vma_anon_name, address=4096, name="x"
+    ),
+    name_of_a_part_of_a_mapping=lambda: (
+        prctl.set_vma_anon_name,
+        mmap.mmap(-1, 8192),
+        4096,
+        "name",
+    ),
 )
 
 
@@ -248,18 +258,39 @@ def heard_plan():
     return heard(_prctl._run_plan, steps)
 
 
-def refusing(event_name):
+def refused(event_name, function, *args):
     def hook(event, args):
         if event == event_name:
             raise ZeroDivisionError
 
     sys.addaudithook(hook)
+    return function, *args
+
+
+calls(
+    refused_by_a_hook=lambda: refused("prctl.capset", _prctl._cap_change, 2, 0, 1),
+    refused_dispatch=lambda: refused(
+        "prctl.prctl", prctl.set_syscall_user_dispatch, 1, 0, 2**47, bytearray(1)
+    ),
+    refused_row=lambda: refused("prctl.prctl", prctl.set_keepcaps, 0),
+    refused_securebit=lambda: refused("prctl.prctl", _prctl._securebits_change, 1, 1),
+    refused_strict=lambda: refused("prctl.prctl", prctl.set_seccomp, 1),
+    refused_filter=lambda: refused("prctl.prctl", prctl.set_seccomp, 2, bytes(8)),
+    refused_name=lambda: refused("prctl.prctl", prctl.set_name, "refused"),
+    refused_title=lambda: refused("prctl.set_proctitle", prctl.set_proctitle, "refused"),
+    refused_door=lambda: refused("prctl.prctl", prctl.prctl, 0x7FFFFFF0),
+    refused_memory_map=lambda: refused("prctl.prctl", prctl.set_mm, 1, 0),
+    refused_ambient=lambda: refused("prctl.prctl", prctl.cap_ambient.clear),
+    refused_bounding=lambda: refused("prctl.prctl", prctl.capbset.drop, "chown"),
+    refused_ptracer=lambda: refused("prctl.prctl", prctl.set_ptracer, 0),
+    refused_timer_ids=lambda: refused("prctl.prctl", prctl.timer_create_restore_ids, 0),
+)
 
 
 @scenario
-def refused_by_a_hook():
-    refusing("prctl.capset")
-    return _prctl._cap_change, 2, 0, 1
+def refused_ambient_raise():
+    prctl.cap_inheritable.add("chown")
+    return refused("prctl.prctl", prctl.cap_ambient.add, "chown")
 
 
 # ---- Capability sets
@@ -372,6 +403,11 @@ calls(
     caps_set=lambda: (_prctl.set_caps, [0], [0], [0], [13], [], [13]),
     names_of_numbers=lambda: (lambda: [_prctl.cap_to_name(number) for number in (0, 41, 63)],),
     capability_without_a_name_is_refused=lambda: (prctl.capbset.add, 5),
+    last_capability_by_name=lambda: (_prctl._cap_number, "last_cap"),
+    capability_whose_name_is_too_long=lambda: (_prctl._cap_number, "x" * 40),
+    set_that_needs_another_kernel=lambda: (_prctl._capset, 1 << 63, 0, 0),
+    private_sets_of_the_wrong_count=lambda: (_prctl._capset, 1),
+    lists_of_capabilities_left_out=lambda: (_prctl.set_caps, []),
 )
 
 
@@ -379,6 +415,12 @@ calls(
 def three_sets_in_vain():
     prctl.cap_permitted.drop("net_raw")
     return _prctl._capset, 1 << NET_RAW, 1 << NET_RAW, 0
+
+
+@scenario
+def ambient_unknown_to_the_kernel():
+    prctl.cap_inheritable.add("chown")
+    return prctl.cap_ambient.__ior__, {"chown"}
 
 
 # ---- libcap
@@ -406,6 +448,7 @@ calls(
     file_that_is_a_folder=lambda: (_prctl._cap_set_file, "/", 1, 1, 0, None),
     file_that_is_a_link=lambda: (_prctl._cap_set_file, "/proc/self/exe", 1, 1, 0, None),
     file_that_is_none=lambda: (_prctl._cap_get_file, 5.0),
+    sets_of_a_process_beyond_32_bits=lambda: (_prctl._cap_get_pid, 2**31),
 )
 
 
@@ -454,6 +497,12 @@ def file_without_capabilities_to_remove():
 def file_removed_and_heard():
     file = temporary_file()
     return heard(lambda: _prctl._cap_remove_file(file.name))
+
+
+@scenario
+def file_with_a_root_of_its_own():
+    file = temporary_file()
+    return (lambda: (file, _prctl._cap_set_file(file.name, 1, 1, 0, 1000))[1],)
 
 
 # ---- The title
@@ -579,6 +628,8 @@ def every_thread_securebit():
 calls(
     every_thread_alone=lambda: everywhere(prctl.set_keepcaps, 0),
     block_left_without_one=lambda: (_prctl._all_threads, -1),
+    seccomp_strict_everywhere=lambda: everywhere(prctl.set_seccomp, 1),
+    private_block_of_another_type=lambda: (_prctl._all_threads, "x"),
 )
 
 
@@ -593,6 +644,20 @@ def every_thread_but_in_vain():
 def every_thread_one_stopped():
     worker = with_another_thread(support.block_libc_signal)
     return (*everywhere(prctl.set_keepcaps, 0), worker)[:1]
+
+
+@scenario
+def seccomp_filter_where_a_thread_has_its_own():
+    prctl.set_no_new_privs()
+    program = support.refuse("getppid", errno.EPERM)
+    with_another_thread(lambda: prctl.set_seccomp(2, program))
+    return everywhere(prctl.set_seccomp, 2, program)
+
+
+@scenario
+def door_for_every_thread_to_what_is_for_one():
+    with_another_thread()
+    return everywhere(prctl.prctl, 0x7FFFFFF0)
 
 
 # ---- Plans
@@ -653,169 +718,15 @@ def privileges_dropped():
     )
 
 
-# ---- What needs another kernel, or another thread that is not like this one
-
-
-@scenario
-def cookie_as_if_the_kernel_had_it():
-    support.install_filter(support.refuse("prctl", 0, bad.NUMBERS["PR_SCHED_CORE"]))
-    return prctl.sched_core_get, 0
-
-
-@scenario
-def module_imported_where_the_kernel_has_more_capabilities():
-    support.install_filter(support.refuse("prctl", 0, _prctl.PR_CAPBSET_READ))
-    return (import_anew,)
-
-
-@scenario
-def seccomp_filter_where_a_thread_has_its_own():
-    prctl.set_no_new_privs()
-    program = support.refuse("getppid", errno.EPERM)
-    with_another_thread(lambda: prctl.set_seccomp(2, program))
-    return everywhere(prctl.set_seccomp, 2, program)
-
-
-calls(
-    seccomp_strict_everywhere=lambda: everywhere(prctl.set_seccomp, 1),
-    keyword_for_the_only_argument=lambda: keywords(prctl.set_no_new_privs, flag=1),
-    name_of_an_address_without_a_length=lambda: keywords(
-        prctl.set_vma_anon_name, address=4096, name="x"
-    ),
-    last_capability_by_name=lambda: (_prctl._cap_number, "last_cap"),
-    sets_of_a_process_beyond_32_bits=lambda: (_prctl._cap_get_pid, 2**31),
-    set_that_needs_another_kernel=lambda: (_prctl._capset, 1 << 63, 0, 0),
-    capability_whose_name_is_too_long=lambda: (_prctl._cap_number, "x" * 40),
-    lists_of_capabilities_left_out=lambda: (_prctl.set_caps, []),
-    private_sets_of_the_wrong_count=lambda: (_prctl._capset, 1),
-    private_block_of_another_type=lambda: (_prctl._all_threads, "x"),
-    name_of_a_part_of_a_mapping=lambda: (
-        prctl.set_vma_anon_name,
-        mmap.mmap(-1, 8192),
-        4096,
-        "name",
-    ),
-)
-
-
 @scenario(repeats=False)
 def plan_where_keep_caps_is_locked_elsewhere():
     with_another_thread(lambda: setattr(prctl.securebits, "keep_caps_locked", True))
     return plan_of(("prctl", _prctl.PR_SET_KEEPCAPS, 0))
 
 
-@scenario
-def ambient_unknown_to_the_kernel():
-    prctl.cap_inheritable.add("chown")
-    return prctl.cap_ambient.__ior__, {"chown"}
-
-
-@scenario
-def file_with_a_root_of_its_own():
-    file = temporary_file()
-    return (lambda: (file, _prctl._cap_set_file(file.name, 1, 1, 0, 1000))[1],)
-
-
 @scenario(repeats=False)
 def privileges_dropped_by_name():
     return (lambda: prctl.drop_privileges("nobody"),)
-
-
-@scenario
-def heard_dispatch():
-    refusing("prctl.prctl")
-    return prctl.set_syscall_user_dispatch, 1, 0, 2**47, bytearray(1)
-
-
-@scenario
-def refused_row():
-    refusing("prctl.prctl")
-    return prctl.set_keepcaps, 0
-
-
-@scenario
-def refused_securebit():
-    refusing("prctl.prctl")
-    return _prctl._securebits_change, 1, 1
-
-
-@scenario
-def refused_strict():
-    refusing("prctl.prctl")
-    return prctl.set_seccomp, 1
-
-
-@scenario
-def refused_filter():
-    refusing("prctl.prctl")
-    return prctl.set_seccomp, 2, bytes(8)
-
-
-@scenario
-def refused_name():
-    refusing("prctl.prctl")
-    return prctl.set_name, "refused"
-
-
-@scenario
-def refused_title():
-    refusing("prctl.set_proctitle")
-    return prctl.set_proctitle, "refused"
-
-
-@scenario
-def refused_door():
-    refusing("prctl.prctl")
-    return prctl.prctl, 0x7FFFFFF0
-
-
-@scenario
-def refused_memory_map():
-    refusing("prctl.prctl")
-    return prctl.set_mm, 1, 0
-
-
-@scenario
-def refused_ambient():
-    refusing("prctl.prctl")
-    return (prctl.cap_ambient.clear,)
-
-
-@scenario
-def refused_ambient_raise():
-    prctl.cap_inheritable.add("chown")
-    refusing("prctl.prctl")
-    return prctl.cap_ambient.add, "chown"
-
-
-@scenario
-def refused_bounding():
-    refusing("prctl.prctl")
-    return prctl.capbset.drop, "chown"
-
-
-@scenario
-def refused_plan():
-    refusing("prctl.setgroups")
-    return plan_of(("setgroups", [1, 2]))
-
-
-@scenario
-def refused_ptracer():
-    refusing("prctl.prctl")
-    return prctl.set_ptracer, 0
-
-
-@scenario
-def refused_timer_ids():
-    refusing("prctl.prctl")
-    return prctl.timer_create_restore_ids, 0
-
-
-@scenario
-def door_for_every_thread_to_what_is_for_one():
-    with_another_thread()
-    return everywhere(prctl.prctl, 0x7FFFFFF0)
 
 
 @scenario(repeats=False)
@@ -829,6 +740,26 @@ def plan_where_groups_differ():
 def plan_where_the_ids_cannot_be_had():
     with_another_thread(lambda: prctl.cap_permitted.limit())
     return plan_of(("setresuid", 5, 5, 5))
+
+
+@scenario
+def refused_plan():
+    return refused("prctl.setgroups", *plan_of(("setgroups", [1, 2])))
+
+
+# ---- What needs another kernel
+
+
+@scenario
+def cookie_as_if_the_kernel_had_it():
+    support.install_filter(support.refuse("prctl", 0, bad.NUMBERS["PR_SCHED_CORE"]))
+    return prctl.sched_core_get, 0
+
+
+@scenario
+def module_imported_where_the_kernel_has_more_capabilities():
+    support.install_filter(support.refuse("prctl", 0, _prctl.PR_CAPBSET_READ))
+    return (import_anew,)
 
 
 @scenario
