@@ -131,11 +131,11 @@ static const char *const field_names[FIELDS] = {
     "arg_start",  "arg_end",  "env_start",  "env_end",  "auxv",      "auxv_size", "exe_fd",
 };
 
-/* The class of the named tuple is made at the first call and kept by the module. */
+/* The class of the named tuple is made at the first call and kept by the module: another thread's, if that was first. */
 static PyObject *
 map_class(PyObject *module)
 {
-    PyObject *collections, *class, *names;
+    PyObject *collections, *class, *names, *kept;
 
     class = PyObject_GetAttrString(module, "_mm_map");
     if (class != NULL || !PyErr_ExceptionMatches(PyExc_AttributeError))
@@ -153,9 +153,9 @@ map_class(PyObject *module)
     class = names == NULL ? NULL : PyObject_CallMethod(collections, "namedtuple", "sO", "mm_map", names);
     Py_XDECREF(names);
     Py_DECREF(collections);
-    if (class != NULL && PyObject_SetAttrString(module, "_mm_map", class) < 0)
-        Py_CLEAR(class);
-    return class;
+    kept = class == NULL ? NULL : PyObject_CallMethod(PyModule_GetDict(module), "setdefault", "sO", "_mm_map", class);
+    Py_XDECREF(class);
+    return kept;
 }
 
 PyObject *

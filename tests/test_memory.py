@@ -2,6 +2,7 @@
 mappings, against stat, cmdline, environ, exe, auxv and smaps of /proc/self.
 """
 
+import collections
 import contextlib
 import ctypes
 import errno
@@ -17,6 +18,7 @@ import pytest
 import support
 from support import error_of, in_child, in_pretended_kernel, needs_kernel, refused
 
+import _prctl
 import prctl
 
 LONG = struct.calcsize("L")
@@ -102,6 +104,23 @@ def test_the_map_has_the_fields_of_the_kernel_s_structure_in_its_order():
     assert map._fields == (*FIELDS, "auxv", "auxv_size", "exe_fd")
     assert type(map) is type(prctl.get_mm_map())
     assert repr(map).startswith("mm_map(start_code=")
+
+
+@pytest.mark.usefixtures("in_stat")
+def test_the_map_has_one_class_also_when_two_threads_ask_for_the_first_at_once():
+    def run():
+        def make(*args):
+            collections.namedtuple = namedtuple
+            maps.append(prctl.get_mm_map())  # as another thread would
+            return namedtuple(*args)
+
+        vars(_prctl).pop("_mm_map", None)
+        namedtuple, collections.namedtuple = collections.namedtuple, make
+        maps = []
+        maps += [prctl.get_mm_map(), prctl.get_mm_map()]
+        return len(maps), len({type(map) for map in maps})
+
+    assert in_child(run) == (3, 1)
 
 
 @pytest.mark.usefixtures("in_stat")

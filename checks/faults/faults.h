@@ -251,7 +251,6 @@ fault_buffer(int result)
 #define PyModule_AddStringConstant(...) FAULT_INT(int, PyModule_AddStringConstant, -1, __VA_ARGS__)
 #define PyObject_AsFileDescriptor(...) FAULT_INT(int, PyObject_AsFileDescriptor, -1, __VA_ARGS__)
 #define PyObject_IsTrue(...) FAULT_INT(int, PyObject_IsTrue, -1, __VA_ARGS__)
-#define PyObject_SetAttrString(...) FAULT_INT(int, PyObject_SetAttrString, -1, __VA_ARGS__)
 #define PyUnicode_FSConverter(...) FAULT_INT(int, PyUnicode_FSConverter, 0, __VA_ARGS__)
 #define PyUnicode_FindChar(...) FAULT_INT(Py_ssize_t, PyUnicode_FindChar, -2, __VA_ARGS__)
 
