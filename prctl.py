@@ -372,6 +372,14 @@ _LAZY = {
 }
 
 
+def _load(name):
+    try:
+        return __import__(_LAZY[name])
+    except (ImportError, OSError) as error:
+        error.add_note(f"prctl.{name} is loaded when it is first named: do that before chroot()")
+        raise
+
+
 def __getattr__(name):
     """What is made when it is first used: most functions, all constants, the list of names.
 
@@ -382,7 +390,7 @@ def __getattr__(name):
         value = ["ALL_CAPS", "ALL_CAP_NAMES", "ALL_FLAGS", "ALL_FLAG_NAMES", "get_caps", "set_caps"]
         value += (*_LIVE, *_LAZY, *_prctl._public_names())
     elif name in _LAZY:
-        value = getattr(__import__(_LAZY[name]), name)
+        value = getattr(_load(name), name)
     elif name == "prctl":  # the raw door: public, but not in __all__
         value = _prctl.prctl
     else:

@@ -10,6 +10,7 @@ import pydoc
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import sysconfig
 import threading
@@ -201,6 +202,22 @@ def test_everything_that_is_public_can_be_imported_at_once():
     exec("from prctl import *", names)
     assert set(prctl.__all__) == names.keys() - {"__builtins__"}
     assert len(prctl.__all__) == len(set(prctl.__all__))
+
+
+def without_the_installation(name):
+    """The error of a name's first use after a change of root, in a program that has import prctl."""
+    program = "import sys, prctl; sys.path.clear(); sys.path_importer_cache.clear(); prctl." + name
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    return result.stderr.splitlines()[-2:]
+
+
+@pytest.mark.parametrize("name", prctl._LAZY)
+def test_what_is_loaded_too_late_says_when_to_load_it(name):
+    error, note = without_the_installation(name)
+    assert error == f"ModuleNotFoundError: No module named '{prctl._LAZY[name]}'"
+    assert note == f"prctl.{name} is loaded when it is first named: do that before chroot()"
 
 
 # ---- Documentation
