@@ -69,13 +69,13 @@ _ANSWERS = {
     "__repr__": "chown",
     "__fspath__": "chown",
     "__contains__": True,
-    "__getitem__": 0,
     "__class__": str,
     "fileno": 0,
 }
 _MADE = {
-    "__iter__": lambda: iter(["chown"]),
-    "__buffer__": lambda: memoryview(bytearray(8)),
+    "__getitem__": [0].__getitem__,  # a sequence without an end is one for list(), too
+    "__iter__": ["chown"].__iter__,
+    "__buffer__": lambda flags: memoryview(bytearray(8)),
 }
 METHODS = (*_ANSWERS, *_MADE, "__del__", "__release_buffer__", "__getattribute__")
 DEEDS = (*_DEEDS,)
@@ -94,11 +94,10 @@ def hostile(value=None, **deeds):
 def _method(name, deed):
     def method(self, *args):
         _DEEDS[deed]()
+        answer = _MADE[name](*args) if name in _MADE else _ANSWERS.get(name)
         if deed == "lies":
             return victims
-        if name == "__getattribute__":
-            return object.__getattribute__(self, *args)
-        return _MADE[name]() if name in _MADE else _ANSWERS.get(name)
+        return object.__getattribute__(self, *args) if name == "__getattribute__" else answer
 
     return method
 
