@@ -32,6 +32,7 @@ UBSAN = "halt_on_error=1:print_stacktrace=1:log_path={reports}/ubsan"
 VALGRIND = [
     "valgrind",
     "--quiet",
+    "--fair-sched=try",  # else threads that only look whether others are done keep these waiting
     "--num-callers=30",
     "--fullpath-after=",
     "--log-file={reports}/%p",
@@ -97,6 +98,7 @@ KINDS = {
         "errors of memory, without a compiler's help",
         "plain",
         ["tests/test_proctitle.py", "tests/test_threads.py"],
+        f"-O1 -g -fno-omit-frame-pointer -include {HERE}/brk.h",
         command=VALGRIND,
         environment={"PYTHONMALLOC": "malloc"},
     ),
@@ -117,7 +119,7 @@ QUICK = {
     "threads": ["tests/test_races.py"],
 }
 
-# Tests that cannot be run so, and why.
+# Tests that cannot be run so, and why. Of several, what their names begin with.
 WITHOUT = {
     "address": {
         "test_build.py::test_the_extension_needs_no_libraries_but_libc_and_libcap": "gcc's, here",
@@ -271,7 +273,7 @@ def show(name, ours, others):
     for report in ours:
         print(report, end="\n\n")
     print(f"sanitize {name}: {len(ours)} reports about our code, {len(others)} about other code")
-    titles = collections.Counter(report.splitlines()[0] for report in others)
+    titles = collections.Counter(re.sub(r" \(pid=.*", "", r.splitlines()[0]) for r in others)
     for title, count in titles.most_common(10):
         print(f"    {count} times {title}")
 
@@ -280,7 +282,7 @@ def deselections(name):
     """pytest's options for what cannot be run so."""
     for test in WITHOUT.get(name, {}):
         path, _, function = test.partition("::")
-        if f"def {function.partition('[')[0]}(" not in (TOP / "tests" / path).read_text():
+        if f"\ndef {function.partition('[')[0]}" not in (TOP / "tests" / path).read_text():
             sys.exit(f"sanitize: there is no test tests/{test} any more")
     return [f"--deselect=tests/{test}" for test in WITHOUT.get(name, {})]
 
@@ -310,6 +312,12 @@ def sort(reports):
     return ours, others
 
 
+def chosen(kind, arguments):
+    """A kind's own tests where the arguments name none, but are options only."""
+    named = any((TOP / argument.partition("::")[0]).exists() for argument in arguments)
+    return arguments if named else [*kind.tests, *arguments]
+
+
 def main():
     plans = {name: {name: []} for name in KINDS}
     plans |= {"quick": QUICK, "all": {name: [] for name in KINDS}}
@@ -326,7 +334,7 @@ def main():
     given = parser.parse_args()
     plan = plans[given.kind]
     if given.arguments:
-        plan = dict.fromkeys(plan, given.arguments)
+        plan = {name: chosen(KINDS[name], given.arguments) for name in plan}
     failed = [name for name, arguments in plan.items() if not run_tests(name, arguments)]
     sys.exit(f"sanitize: failed: {' '.join(failed)}" if failed else 0)
 
