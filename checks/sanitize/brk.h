@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <valgrind/valgrind.h>
 
 static inline long
 kernel_break(void)
@@ -28,5 +29,6 @@ kernel_break(void)
 }
 
 #define FIRST(first, ...) first
-#define syscall(...) (FIRST(__VA_ARGS__, 0) == SYS_brk ? kernel_break() : syscall(__VA_ARGS__))
+#define syscall(...) \
+    (FIRST(__VA_ARGS__, 0) == SYS_brk && RUNNING_ON_VALGRIND ? kernel_break() : syscall(__VA_ARGS__))
 #endif
