@@ -207,11 +207,15 @@ def capability_mask(field):
 
 
 def cmdline(pid="self"):
-    """What the kernel shows; under the other name valgrind shows what it has started."""
+    with open(cmdline_path(pid), "rb") as file:
+        return file.read()
+
+
+def cmdline_path(pid="self"):
+    """Where the kernel shows it; under the own process's usual name valgrind shows another."""
     if SANITIZED == "valgrind" and pid in ("self", os.getpid()):
         pid = "thread-self"
-    with open(f"/proc/{pid}/cmdline", "rb") as file:
-        return file.read()
+    return f"/proc/{pid}/cmdline"
 
 
 # BPF for seccomp: just enough to refuse one call.
