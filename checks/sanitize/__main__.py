@@ -129,16 +129,28 @@ WITHOUT = {
             "the kernel walks through the sanitizer's address space, also for a program in C"
         ),
     },
-    "valgrind": dict.fromkeys(
-        [
-            "test_proctitle.py::test_without_moving_the_title_is_cut_to_the_length_of_argv",
-            "test_proctitle.py::test_without_moving_only_the_last_title_is_shown",
-            "test_proctitle.py::test_without_moving_ps_shows_the_title",
-            "test_proctitle.py::test_without_moving_parent_and_child_have_titles_of_their_own",
-            "test_proctitle.py::test_without_proc_the_title_is_cut_to_the_length_of_argv",
-        ],
-        "valgrind gives the program a copy of argv, and the kernel shows its own",
-    ),
+    "valgrind": {
+        **dict.fromkeys(
+            [
+                "test_proctitle.py::test_without_moving_the_title_is_cut_to_the_length_of_argv",
+                "test_proctitle.py::test_without_moving_only_the_last_title_is_shown",
+                "test_proctitle.py::test_without_moving_ps_shows_the_title",
+                "test_proctitle.py::test_without_moving_parent_and_child_have_titles_of_their_own",
+                "test_proctitle.py::test_without_proc_the_title_is_cut_to_the_length_of_argv",
+            ],
+            "valgrind gives the program a copy of argv, and the kernel shows its own",
+        ),
+        **dict.fromkeys(
+            [
+                "test_threads.py::test_a_filter_is_installed_in_every_thread",
+                "test_threads.py::"
+                "test_a_thread_with_another_filter_is_named_and_no_thread_has_got_one",
+                "test_threads.py::test_filters_that_all_threads_have_grow_by_one",
+                "test_threads.py::test_a_filter_without_no_new_privs_is_refused_to_a_user",
+            ],
+            "valgrind has no seccomp(2), to version 3.19 at least: ENOSYS",
+        ),
+    },
 }
 TIMEOUTS = ["--timeout=300", "--session-timeout=10800"]  # seconds for a test, and for all
 
