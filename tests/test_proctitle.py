@@ -672,7 +672,7 @@ def refuse(errno, *arguments):
     support.install_filter(support.refuse("prctl", errno, SET_MM, *arguments))
 
 
-ROOM = len(support.cmdline()) - 1  # bytes that the argv of this process can hold
+ROOM = len(read("/proc/self/cmdline")) - 1  # bytes that the argv of this process can hold
 needs_room = pytest.mark.skipif(ROOM < 10, reason="this process has a very short command line")
 
 CUTS = {
@@ -880,7 +880,7 @@ def in_empty_root(function, folder, *args):
     """Call function without /proc; what it returns, and the command line, by a descriptor of it."""
 
     def child():
-        line = os.open("/proc/self/cmdline", os.O_RDONLY)
+        line = os.open(support.cmdline_path(), os.O_RDONLY)
         os.chroot(folder)
         os.chdir("/")
         result = function(*args)
@@ -912,7 +912,7 @@ def test_without_proc_the_title_is_cut_to_the_length_of_argv(title, expected, wi
 
 @needs_argv
 def test_without_proc_get_proctitle_knows_the_arguments(without_proc):
-    expected = os.fsdecode(support.cmdline()[:-1].replace(b"\0", b" "))
+    expected = os.fsdecode(read("/proc/self/cmdline")[:-1].replace(b"\0", b" "))
     assert in_empty_root(prctl.get_proctitle, without_proc)[0] == expected
 
 
@@ -935,7 +935,7 @@ def test_a_chroot_after_the_first_title_does_not_matter(without_proc):
 @pytest.mark.kernel("command line")
 def test_a_process_that_is_not_dumpable_can_have_a_title(user):
     def show():
-        line = os.open("/proc/self/cmdline", os.O_RDONLY)
+        line = os.open(support.cmdline_path(), os.O_RDONLY)
         prctl.set_dumpable(False)
         prctl.set_proctitle("z" * 3000)
         return os.pread(line, 8192, 0)
