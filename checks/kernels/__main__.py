@@ -4,6 +4,7 @@ Arguments after ``--`` are pytest's.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -19,10 +20,15 @@ from guests import say
 
 SECONDS = 3 * 3600  # that a guest may take; emulated on a busy machine it is slow
 
-# The tests that are left out, with the reason.
+# The tests that are left out, as the beginnings of their names, with the reason.
 DESELECTED = {
-    "tests/test_benchmarks.py": "how calls are measured is no kernel's affair; emulated, it takes "
-    "half an hour",
+    "tests/test_benchmarks.py": "measures how long calls take; half an hour in an emulator",
+    "tests/test_build.py": "builds the extension, and looks at its file",
+    "tests/test_fuzz.py": "tests a check of the library, not the library",
+    "tests/test_old_headers.py": "builds the extension, and compares names and numbers",
+    "tests/test_reference.py": "looks for names on the pages of the documentation",
+    "tests/test_types.py::test_stubtest": "mypy reads the stubs",
+    "tests/test_types.py::test_mypy": "mypy reads programs; they are run in a test of their own",
 }
 
 # The tables of docs/kernels.rst are made from it.
@@ -153,6 +159,15 @@ def main():
     if os.geteuid() != 0:
         raise SystemExit("kernels: making a root file system needs root")
     guests.BUILD.mkdir(parents=True, exist_ok=True)
+    with guests.BUILD.joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("kernels: it is running in this checkout already") from None
+        return at_work(given, tests)
+
+
+def at_work(given, tests):
     kvm = not given.emulate and os.access("/dev/kvm", os.R_OK | os.W_OK)
     accelerators = ["kvm", "tcg"] if kvm else ["tcg"]
     image = guests.make_image()
@@ -160,7 +175,9 @@ def main():
         for suite in given.kernels:
             add(ask_here() if suite == HERE else ask(suite, image, accelerators))
         return 0
-    tests += [word for test in DESELECTED for word in ("--deselect", test)]
+    for name, reason in DESELECTED.items():
+        say(f"left out: {name}: {reason}")
+        tests += ["--deselect", name]
     return max([test(suite, image, tests, accelerators) for suite in given.kernels])
 
 
