@@ -18,7 +18,8 @@ from pathlib import Path
 import guests
 from guests import say
 
-SECONDS = 3 * 3600  # that a guest may take; emulated on a busy machine it is slow
+SECONDS = 3 * 3600  # for the tests; emulated on a busy machine they are slow
+SECONDS_TO_END = 600  # for leaving what they have found, and for everything else
 
 # The tests that are left out, as the beginnings of their names, with the reason.
 DESELECTED = {
@@ -42,8 +43,10 @@ PROBE = """
 
 TESTS = """
 export PRCTL_OWN_KERNEL=1 PRCTL_PATIENCE=10
-./dev test --junitxml=/run/results/junit.xml -o junit_family=xunit1 {arguments}
+timeout --signal=INT {seconds} \\
+    ./dev test --junitxml=/run/results/junit.xml -o junit_family=xunit1 {arguments}
 """
+TIMED_OUT = 124  # what timeout(1) ends with
 
 
 def arguments():
@@ -57,10 +60,13 @@ def arguments():
     parser.add_argument(
         "--emulate", action="store_true", help="do not use KVM, which is tried otherwise"
     )
-    own, separator, tests = sys.argv[1:], "--", []
-    if separator in own:
-        place = own.index(separator)
-        own, tests = own[:place], own[place + 1 :]
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=SECONDS,
+        metavar="N",
+        help="that the tests may take under each kernel (default: %(default)s)",
+    )
     parser.add_argument(
         "--record",
         action="store_true",
@@ -70,6 +76,10 @@ def arguments():
     parser.add_argument(
         "--add", metavar="FILE", nargs="+", help="what probe.py has written elsewhere, to record"
     )
+    own, separator, tests = sys.argv[1:], "--", []
+    if separator in own:
+        place = own.index(separator)
+        own, tests = own[:place], own[place + 1 :]
     given = parser.parse_args(own)
     for name in given.kernels:
         if name not in guests.KERNELS and not (given.record and name == HERE):
@@ -78,19 +88,20 @@ def arguments():
     return given, tests
 
 
-def in_guest(suite, image, command, accelerators):
+def in_guest(suite, image, command, accelerators, seconds=0):
     """What a command leaves in a guest. An accelerator that does not work leaves the list."""
     kernel = guests.fetch_kernel(suite)
+    seconds += SECONDS_TO_END
     while True:
         say(f"booting the kernel of {suite} with {accelerators[0]}")
         try:
-            return guests.boot(kernel, image, command, accelerator=accelerators[0], seconds=SECONDS)
+            return guests.boot(kernel, image, command, accelerator=accelerators[0], seconds=seconds)
         except guests.Silent as silent:
             if len(accelerators) == 1:
                 raise SystemExit(f"kernels: the guest has not begun; it said:\n{silent}") from None
             say(f"with {accelerators.pop(0)} the guest does not begin")
         except TimeoutError:
-            raise SystemExit(f"kernels: the guest has not ended in {SECONDS} seconds") from None
+            raise SystemExit(f"kernels: the guest has not ended in {seconds} seconds") from None
 
 
 def summary(junit):
@@ -135,10 +146,10 @@ def ask(suite, image, accelerators):
     return json.loads(results["answers.json"])
 
 
-def test(suite, image, arguments, accelerators):
+def test(suite, image, arguments, accelerators, seconds):
     """The tests' exit code."""
-    command = TESTS.format(arguments=shlex.join(arguments))
-    results = in_guest(suite, image, command, accelerators)
+    command = TESTS.format(seconds=seconds, arguments=shlex.join(arguments))
+    results = in_guest(suite, image, command, accelerators, seconds)
     if "junit.xml" not in results:
         say(f"{suite}: pytest has left no results")
         return 1
@@ -147,7 +158,10 @@ def test(suite, image, arguments, accelerators):
     for reason, number in reasons.most_common():
         say(f"{suite}: {number} skipped: {reason}")
     say(f"{suite}: {', '.join(f'{number} {kind}' for kind, number in outcomes.items())}")
-    return int(results["exit-code"])
+    code = int(results["exit-code"])
+    if code == TIMED_OUT:
+        say(f"{suite}: the rest has not been run in {seconds} seconds")
+    return code
 
 
 def main():
@@ -178,7 +192,7 @@ def at_work(given, tests):
     for name, reason in DESELECTED.items():
         say(f"left out: {name}: {reason}")
         tests += ["--deselect", name]
-    return max([test(suite, image, tests, accelerators) for suite in given.kernels])
+    return max([test(each, image, tests, accelerators, given.seconds) for each in given.kernels])
 
 
 sys.exit(main())
