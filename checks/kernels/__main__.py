@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -172,6 +173,7 @@ def main():
         return 0
     if os.geteuid() != 0:
         raise SystemExit("kernels: making a root file system needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # its guest ends, too
     guests.BUILD.mkdir(parents=True, exist_ok=True)
     with guests.BUILD.joinpath("lock").open("w") as lock:
         try:
