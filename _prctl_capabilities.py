@@ -171,7 +171,8 @@ def remove_file_caps(path):
 
     *path* is that of Capabilities.to_file(), with the same errors: a regular file, and no symbolic
     link. OSError with ENODATA when the file has no capabilities. CAP_SETFCAP is needed:
-    PermissionError.
+    PermissionError. Some kernels before 6.11 let anyone remove them: those with BPF among their
+    security modules, but neither SELinux nor Smack; Debian 12's is one.
 
     Scope: any process that executes the file from then on. Since Linux 2.6.24. See
     cap_set_file(3) and setcap(8).

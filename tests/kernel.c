@@ -258,8 +258,8 @@ file_capabilities(void)
     return status == 0 ? NULL : "execve() does not obey the capabilities of a file";
 }
 
-/* That it takes CAP_SETFCAP to remove them. Not before Linux 6.11 where BPF is among the security modules: the answer of its
- * hook stands for the kernel's own check. */
+/* That it takes CAP_SETFCAP to remove them. Not before Linux 6.11 where BPF is among the security modules, without SELinux or
+ * Smack: the answer of its hook stands for the kernel's own check. */
 static const char *
 guarded_file_capabilities(void)
 {
@@ -278,7 +278,7 @@ guarded_file_capabilities(void)
         _exit(removexattr(copy, "security.capability") < 0 && errno == EPERM);
     }
     waitpid(pid, &status, 0);
-    return WEXITSTATUS(status) == 1 ? NULL : "the owner of a file may remove its capabilities without CAP_SETFCAP";
+    return WEXITSTATUS(status) == 1 ? NULL : "the capabilities of a file can be removed without CAP_SETFCAP";
 }
 
 /* For file_capabilities(): what this process has. */

@@ -266,6 +266,7 @@ def call(function, *args):
 
 NEW_MOUNTS, NEW_USER = 0x20000, 0x10000000  # unshare(2)
 READ_ONLY, REMOUNT, BIND, RECURSIVE, PRIVATE = 1, 32, 4096, 1 << 14, 1 << 18  # mount(2)
+NO_SETUID_DEVICES_OR_PROGRAMS = 2 | 4 | 8  # here and in statvfs(3)
 
 
 def must(call, *arguments):
@@ -275,9 +276,13 @@ def must(call, *arguments):
         pytest.skip(f"{call.__name__}{arguments} is refused here: {error}")
 
 
-def mounted(what, where, kind=None, flags=0, data=None):
-    """A mount that nobody outside sees. An ordinary user makes it as root of a namespace, and has
-    no capability afterwards.
+def mount(what, where, kind=None, flags=0, data=None):
+    must(LIBC.mount, what, where, kind, ctypes.c_ulong(flags), data)
+
+
+def in_mounts_of_its_own(change):
+    """Nobody outside sees them. An ordinary user changes them as root of a namespace, and has no
+    capability afterwards.
     """
 
     def before(child):
@@ -286,12 +291,24 @@ def mounted(what, where, kind=None, flags=0, data=None):
         for name, value in () if support.ROOT else ids:
             text = value if name == "setgroups" else f"{value} {value} 1"
             Path(f"/proc/self/{name}").write_text(text)
-        must(LIBC.mount, None, b"/", None, ctypes.c_ulong(RECURSIVE | PRIVATE), None)
-        must(LIBC.mount, what, where, kind, ctypes.c_ulong(flags), data)
+        mount(None, b"/", flags=RECURSIVE | PRIVATE)
+        change(child)
         if not support.ROOT:
             give_up_capabilities()
 
     return Surroundings(before, nothing)
+
+
+def mounted(*arguments):
+    return in_mounts_of_its_own(lambda child: mount(*arguments))
+
+
+def make_read_only(child):
+    """The root, and what the child's file is on where that is another mount."""
+    place = next(folder for folder in child.path.parents if folder.is_mount())
+    for where in {Path("/"), place}:
+        kept = os.statvfs(where).f_flag & NO_SETUID_DEVICES_OR_PROGRAMS
+        mount(b"none", os.fsencode(where), flags=READ_ONLY | REMOUNT | BIND | kept)
 
 
 def after(function, *operations):
@@ -392,7 +409,7 @@ SURROUNDINGS = {
     "no /proc": mounted(b"none", b"/proc", b"tmpfs"),
     "hidepid=2": mounted(b"proc", b"/proc", b"proc", 0, b"hidepid=2"),
     "subset=pid": mounted(b"proc", b"/proc", b"proc", 0, b"subset=pid"),
-    "a read-only root": mounted(b"none", b"/", None, READ_ONLY | REMOUNT | BIND),
+    "a read-only root": in_mounts_of_its_own(make_read_only),
     "an empty root": before(enter_an_empty_root),
     "a user namespace": before(lambda child: support.enter_user_namespace()),
     "no capability": before(have_nothing),

@@ -916,6 +916,25 @@ def test_a_refusal_names_cap_setfcap_where_it_is_lacking(file, use, by, kind):
     assert attribute(file) == in_file(Capabilities("chown", "chown"))
 
 
+@pytest.mark.parametrize("owner", [support.USER, 0], ids=["owner", "stranger"])
+def test_an_ordinary_user_can_remove_what_the_kernel_lets_him(file, owner):
+    """Nothing, but under some kernels before Linux 6.11: docs/reference/capabilities.rst."""
+
+    def left_by(remove):
+        setcap("cap_chown=ep", file)
+
+        def child():
+            with contextlib.suppress(PermissionError):
+                remove(file)
+
+        support.in_child(child, user=True)
+        return getcap(file)
+
+    os.chown(file, owner, owner)
+    left_by_the_kernel = left_by(lambda path: os.removexattr(path, ATTRIBUTE))
+    assert left_by(prctl.remove_file_caps) == left_by_the_kernel
+
+
 def test_a_refusal_for_another_reason_does_not_name_the_privilege(file):
     def child():
         support.enter_user_namespace()

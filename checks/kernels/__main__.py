@@ -4,10 +4,12 @@ Arguments after ``--`` are pytest's.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -17,12 +19,18 @@ from pathlib import Path
 import guests
 from guests import say
 
-SECONDS = 3 * 3600  # that a guest may take; emulated on a busy machine it is slow
+SECONDS = 3 * 3600  # for the tests; emulated on a busy machine they are slow
+SECONDS_TO_END = 600  # for leaving what they have found, and for everything else
 
-# The tests that are left out, with the reason.
+# The tests that are left out, as the beginnings of their names, with the reason.
 DESELECTED = {
-    "tests/test_benchmarks.py": "how calls are measured is no kernel's affair; emulated, it takes "
-    "half an hour",
+    "tests/test_benchmarks.py": "measures how long calls take; half an hour in an emulator",
+    "tests/test_build.py": "builds the extension, and looks at its file",
+    "tests/test_fuzz.py": "tests a check of the library, not the library",
+    "tests/test_old_headers.py": "builds the extension, and compares names and numbers",
+    "tests/test_reference.py": "looks for names on the pages of the documentation",
+    "tests/test_types.py::test_stubtest": "mypy reads the stubs",
+    "tests/test_types.py::test_mypy": "mypy reads programs; they are run in a test of their own",
 }
 
 # The tables of docs/kernels.rst are made from it.
@@ -36,8 +44,10 @@ PROBE = """
 
 TESTS = """
 export PRCTL_OWN_KERNEL=1 PRCTL_PATIENCE=10
-./dev test --junitxml=/run/results/junit.xml -o junit_family=xunit1 {arguments}
+timeout --signal=INT {seconds} \\
+    ./dev test --junitxml=/run/results/junit.xml -o junit_family=xunit1 {arguments}
 """
+TIMED_OUT = 124  # what timeout(1) ends with
 
 
 def arguments():
@@ -51,10 +61,13 @@ def arguments():
     parser.add_argument(
         "--emulate", action="store_true", help="do not use KVM, which is tried otherwise"
     )
-    own, separator, tests = sys.argv[1:], "--", []
-    if separator in own:
-        place = own.index(separator)
-        own, tests = own[:place], own[place + 1 :]
+    parser.add_argument(
+        "--seconds",
+        type=int,
+        default=SECONDS,
+        metavar="N",
+        help="that the tests may take under each kernel (default: %(default)s)",
+    )
     parser.add_argument(
         "--record",
         action="store_true",
@@ -64,6 +77,10 @@ def arguments():
     parser.add_argument(
         "--add", metavar="FILE", nargs="+", help="what probe.py has written elsewhere, to record"
     )
+    own, separator, tests = sys.argv[1:], "--", []
+    if separator in own:
+        place = own.index(separator)
+        own, tests = own[:place], own[place + 1 :]
     given = parser.parse_args(own)
     for name in given.kernels:
         if name not in guests.KERNELS and not (given.record and name == HERE):
@@ -72,19 +89,20 @@ def arguments():
     return given, tests
 
 
-def in_guest(suite, image, command, accelerators):
+def in_guest(suite, image, command, accelerators, seconds=0):
     """What a command leaves in a guest. An accelerator that does not work leaves the list."""
     kernel = guests.fetch_kernel(suite)
+    seconds += SECONDS_TO_END
     while True:
         say(f"booting the kernel of {suite} with {accelerators[0]}")
         try:
-            return guests.boot(kernel, image, command, accelerator=accelerators[0], seconds=SECONDS)
+            return guests.boot(kernel, image, command, accelerator=accelerators[0], seconds=seconds)
         except guests.Silent as silent:
             if len(accelerators) == 1:
                 raise SystemExit(f"kernels: the guest has not begun; it said:\n{silent}") from None
             say(f"with {accelerators.pop(0)} the guest does not begin")
         except TimeoutError:
-            raise SystemExit(f"kernels: the guest has not ended in {SECONDS} seconds") from None
+            raise SystemExit(f"kernels: the guest has not ended in {seconds} seconds") from None
 
 
 def summary(junit):
@@ -129,10 +147,10 @@ def ask(suite, image, accelerators):
     return json.loads(results["answers.json"])
 
 
-def test(suite, image, arguments, accelerators):
+def test(suite, image, arguments, accelerators, seconds):
     """The tests' exit code."""
-    command = TESTS.format(arguments=shlex.join(arguments))
-    results = in_guest(suite, image, command, accelerators)
+    command = TESTS.format(seconds=seconds, arguments=shlex.join(arguments))
+    results = in_guest(suite, image, command, accelerators, seconds)
     if "junit.xml" not in results:
         say(f"{suite}: pytest has left no results")
         return 1
@@ -141,7 +159,10 @@ def test(suite, image, arguments, accelerators):
     for reason, number in reasons.most_common():
         say(f"{suite}: {number} skipped: {reason}")
     say(f"{suite}: {', '.join(f'{number} {kind}' for kind, number in outcomes.items())}")
-    return int(results["exit-code"])
+    code = int(results["exit-code"])
+    if code == TIMED_OUT:
+        say(f"{suite}: the rest has not been run in {seconds} seconds")
+    return code
 
 
 def main():
@@ -152,7 +173,17 @@ def main():
         return 0
     if os.geteuid() != 0:
         raise SystemExit("kernels: making a root file system needs root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # its guest ends, too
     guests.BUILD.mkdir(parents=True, exist_ok=True)
+    with guests.BUILD.joinpath("lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit("kernels: it is running in this checkout already") from None
+        return at_work(given, tests)
+
+
+def at_work(given, tests):
     kvm = not given.emulate and os.access("/dev/kvm", os.R_OK | os.W_OK)
     accelerators = ["kvm", "tcg"] if kvm else ["tcg"]
     image = guests.make_image()
@@ -160,8 +191,10 @@ def main():
         for suite in given.kernels:
             add(ask_here() if suite == HERE else ask(suite, image, accelerators))
         return 0
-    tests += [word for test in DESELECTED for word in ("--deselect", test)]
-    return max([test(suite, image, tests, accelerators) for suite in given.kernels])
+    for name, reason in DESELECTED.items():
+        say(f"left out: {name}: {reason}")
+        tests += ["--deselect", name]
+    return max([test(each, image, tests, accelerators, given.seconds) for each in given.kernels])
 
 
 sys.exit(main())

@@ -222,9 +222,7 @@ def make_image():
 ROOM = 256 << 20  # on the second disk, in bytes
 SECONDS_TO_BOOT = {"kvm": 60, "tcg": 900}
 # no_timer_check: on a busy machine no emulated timer keeps the time that the kernel allows it.
-KERNEL_ARGUMENTS = (
-    "console=ttyS0 quiet panic=-1 edd=off no_timer_check clocksource=tsc tsc=reliable"
-)
+KERNEL_ARGUMENTS = "console=ttyS0 quiet panic=-1 edd=off no_timer_check"
 
 
 class Silent(Exception):
