@@ -313,7 +313,7 @@ def module_imported_where_the_bounding_set_cannot_be_read():
 
 
 def heard(function, *args):
-    sys.addaudithook(lambda event, args: None)
+    sys.addaudithook(lambda event, args: repr(args))  # that of something half made would crash
     return function, *args
 
 
