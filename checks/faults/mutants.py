@@ -1,5 +1,6 @@
 """Whether failures near the function that a mutant of ./dev mutate is in show the mutant."""
 
+import itertools
 import pathlib
 import pickle
 from collections import defaultdict
@@ -8,6 +9,7 @@ import injection
 import launching
 
 MOST = 40  # contexts to fail in, for one mutant
+FAR = 100  # more than any distance
 
 
 def record(file):
@@ -29,17 +31,40 @@ def show(file, function):
 
 
 def near(function, usual):
-    """{number of a scenario: contexts}: the function calls what fails there, or what calls it."""
-    distances = {}
-    for index, contexts in injection.plan(usual).items():
-        for context in contexts:
-            chains = [chain for *_, chain in usual[index].passages[context] if function in chain]
-            if chains:
-                distances[index, context] = min(chain.index(function) for chain in chains)
+    """{number of a scenario: contexts}, the nearest to what the function does.
+
+    First those where it has called what fails, or what calls that; then those of its callers.
+    """
+    chains = {
+        (index, context): [chain for *_, chain in usual[index].passages[context]]
+        for index, contexts in injection.plan(usual).items()
+        for context in contexts
+    }
+    below = distances(function, chains)
+    callers = {
+        caller
+        for found in chains.values()
+        for chain in found
+        for callee, caller in itertools.pairwise(chain)
+        if callee == function
+    }
+    for caller in callers:
+        for where, distance in distances(caller, chains).items():
+            below.setdefault(where, FAR + distance)
     chosen = defaultdict(list)
-    for index, context in sorted(distances, key=distances.get)[:MOST]:
+    for index, context in sorted(below, key=below.get)[:MOST]:
         chosen[index].append(context)
     return chosen
+
+
+def distances(function, chains):
+    """How many calls are between the function and the failure, where it is among the callers."""
+    found = {}
+    for where, some in chains.items():
+        places = [chain.index(function) for chain in some if function in chain]
+        if places:
+            found[where] = min(places)
+    return found
 
 
 def problems(chosen, usual):

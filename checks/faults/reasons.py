@@ -66,6 +66,7 @@ RULES = [
         "argv itself is the way that is left, and what the command line shows then",
         "self/cmdline",
     ),
+    Rule("PyMem_Malloc < read_cmdline*", USUAL, "there is no memory for a copy of argv, either"),
     Rule("* < read_cmdline*", f"{SAME}, MemoryError", "argv itself is at hand"),
     # What only an explanation depends on
     Rule(
@@ -110,6 +111,7 @@ RULES = [
         "documented: the steps before it have been taken, elsewhere none or all",
         "*",
     ),
+    Rule("PyList_New < run_plan", USUAL, "made before the first step, so that none has been taken"),
     Rule("* < run_plan", USUAL, "documented: the plan has gone as far as it could", "*"),
     Rule("* < answer < handle*", "RuntimeError", "documented: this thread has changed", "*"),
     Rule("* < raise_failures < *", USUAL, "documented: this thread has changed", "*"),
