@@ -11,8 +11,8 @@ in build/mutants/report: "unreached" is what no test comes by, at least not in t
 make a difference. What nobody can notice is in equivalent.py.
 
 What has become of each mutant is kept in build/mutants/results, so that a run may be cut: the next
-one goes on. --again tries those once more that nothing has noticed. Tests that are newer than the
-first run are always tried.
+one goes on. --again tries those once more that nothing has noticed, and takes every test for it.
+Tests that are newer than the first run are always tried.
 
 Reading beyond an array is not looked for here: another check is about that.
 """
@@ -73,7 +73,7 @@ TESTS = {
     "src/launcher.c": ["test_launcher", "test_children", "test_command"],
     "src/options.h": ["test_audit", "test_strace", *OPTIONS, "test_threads", "test_bad_input"],
 }
-SECONDS = 15  # of tests, at most, that a mutant of the extension meets after the first few
+SECONDS = 15  # of tests, at most, that a mutant meets after the first few; but see --again
 PYTEST = ["pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "reach"]
 PYTEST += ["--ignore", "tests/test_references.py"]  # thousands of calls each, about leaks alone
 SLOW = 4  # seconds of a single test from which on it is left out
@@ -550,7 +550,7 @@ def order(tests, durations):
     ]
 
 
-def jobs_for(mutant, reaching, durations, new):
+def jobs_for(mutant, reaching, durations, new, most):
     """What to run: tests that the map does not know, a few of one file, failures, the others."""
     if new["files"]:
         yield new
@@ -569,7 +569,7 @@ def jobs_for(mutant, reaching, durations, new):
     rest, seconds = [], 0
     for test in order(set(reaching) - set(first), durations):
         seconds += durations[test]
-        if seconds > SECONDS:
+        if seconds > most:
             break
         rest.append(test)
     if rest:
@@ -688,7 +688,7 @@ def report(mutants, results):
     return int(any(count["survived"] + count["unreached"] for count in counts.values()))
 
 
-def try_all(mutants, tasks, workers, results):
+def try_all(mutants, tasks, workers, results, most=SECONDS):
     """Try those of the mutants that are tasks, as (number, mutant)."""
     tests, path = reach_map(mutants)
     made = path.stat().st_mtime
@@ -704,7 +704,7 @@ def try_all(mutants, tasks, workers, results):
     with concurrent.futures.ProcessPoolExecutor(workers, initializer=start_worker) as pool:
         waiting = {
             pool.submit(
-                try_mutant, mutant, list(jobs_for(mutant, reaching[number], durations, new))
+                try_mutant, mutant, list(jobs_for(mutant, reaching[number], durations, new, most))
             ): mutant
             for number, mutant in tasks
         }
@@ -722,7 +722,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
     parser.add_argument("--list", action="store_true", help="list the mutants and do no more")
-    parser.add_argument("--again", action="store_true", help="the survivors, too")
+    parser.add_argument("--again", action="store_true", help="the survivors, too, with every test")
     parser.add_argument("names", nargs="*", metavar="FILE[:FUNCTION]")
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -741,7 +741,8 @@ def main():
     ]
     prctl.set_child_subreaper(True)
     try:
-        try_all(mutants, tasks, options.jobs, results)
+        most = sys.maxsize if options.again else SECONDS
+        try_all(mutants, tasks, options.jobs, results, most)
     finally:
         status = report([mutant for _, mutant in wanted], results)
     return status

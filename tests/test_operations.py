@@ -627,6 +627,35 @@ def test_setpriv_agrees(root):
     assert re.search(r"Securebits: *(\[none\])?\n", text)
 
 
+# ---- What a plan has
+
+
+def plan_to(*asked, now=None, **wish):
+    """The plan that leads from what root is, changed by now, to the fields of wish."""
+    everything = (1 << len(prctl.ALL_CAPS)) - 1
+    ids = {"uids": (0, 0, 0), "gids": (0, 0, 0), "groups": []}
+    sets = {"effective": everything, "permitted": everything, "bounding": everything}
+    rest = {"inheritable": 0, "ambient": 0, "securebits": 0, "no_new_privs": False}
+    state = operations.State(**ids | sets | rest | (now or {}))
+    return operations.make_plan(state, state._replace(**wish), asked)
+
+
+@pytest.mark.parametrize("field", ["uids", "gids", "groups"])
+def test_ids_that_differ_are_set_whether_they_are_asked_for_or_not(field):
+    step = {"uids": ("setresuid", 5, 6, 7), "gids": ("setresgid", 5, 6, 7)}.get(
+        field, ("setgroups", (5, 6, 7))
+    )
+    assert step in plan_to(**{field: (5, 6, 7)})
+
+
+@pytest.mark.parametrize(
+    ("field", "call"), [("uids", "setresuid"), ("gids", "setresgid"), ("groups", "setgroups")]
+)
+def test_ids_that_look_the_same_are_set_if_they_are_asked_for(field, call):
+    assert [step[0] for step in plan_to(field)][:1] == [call]
+    assert plan_to() == []
+
+
 # ---- The order of the calls
 
 

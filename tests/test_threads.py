@@ -115,6 +115,17 @@ def test_every_thread_is_changed_however_it_was_made(user, hostile):
     assert set(found.values()) == {"1"}
 
 
+def test_more_threads_than_the_smallest_table_holds_are_changed(hostile):
+    def change():
+        made = {hostile.make_on_the_smallest_stack() for _ in range(3200)}
+        if -1 in made:
+            pytest.skip("there cannot be 3200 threads here")
+        everywhere(prctl.set_no_new_privs)
+        return set(of_threads("NoNewPrivs").values())
+
+    assert in_child(change) == {"1"}
+
+
 def test_outside_a_block_only_the_calling_thread_is_changed(user):
     def change():
         worker = Worker()

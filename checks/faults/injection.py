@@ -75,9 +75,13 @@ class Failure(NamedTuple):
 
 
 def failures(context, passages, every=True):
-    """Those to try where a place is passed in a context: at the first passage and the last."""
+    """Those to try where a place is passed in a context: at the first passage and the last.
+
+    And at the first for each call of its function, where there are several in its caller.
+    """
     place, _ = context
-    for passage, caller, callers in {passages[0], passages[-1 if every else 0]}:
+    first = {caller: (passage, caller, callers) for passage, caller, callers in passages[::-1]}
+    for passage, caller, callers in {passages[-1], *first.values()} if every else {passages[0]}:
         for error in errors_of(PLACES[place]):
             failure = Failure(place, passage, error, caller, callers)
             if not any(fnmatchcase(str(failure), where) for where in reasons.NEVER):

@@ -143,7 +143,6 @@ UNREACHED = {
 ELSEWHERE = "tests/test_threads.py brings it about; no call fails there"
 ANSWERED = "tests/test_hostile.py brings it about: a filter that answers in place of the kernel"
 LINES = {
-    "_prctlmodule.c add_names(): return -1;": "the first name and the last fail, none in between",
     "_prctlmodule.c door_take(): PyErr_Format(PyExc_ValueError*": WRITTEN,
     "_prctlmodule.c ptracer_get(): return -1;": "an int that has another exception than its size",
     "src/capability.c put_file(): explanation = if_invalid;": "a user namespace without that user",
