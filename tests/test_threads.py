@@ -1412,6 +1412,20 @@ def test_a_thread_that_blocks_the_signal_for_a_while_is_changed_when_it_can_be(u
     assert in_child(run, user=user) == "1"
 
 
+def test_a_late_signal_does_not_stand_for_the_answer_of_another_thread(user, hostile):
+    """A thread that takes two signals at once, the first being of a call that has given it up."""
+
+    def run():
+        hostile.make_blocking_it_for(1200)
+        with contextlib.suppress(RuntimeError):
+            everywhere(prctl.set_timerslack, 1000)
+        tid = hostile.make_blocking_it_for(500)
+        everywhere(prctl.set_no_new_privs)
+        return of_threads("NoNewPrivs")[tid]
+
+    assert in_child(run, user=user) == "1"
+
+
 def test_a_thread_that_waits_for_its_child_to_exec_is_waited_for(user, hostile):
     """It has every signal blocked meanwhile, for longer than others are given."""
 

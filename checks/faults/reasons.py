@@ -93,11 +93,8 @@ RULES = [
     ),
     Rule("readlink < proc_is_ours*", "OSError ESRCH", "the threads cannot be found then"),
     Rule("mmap < make_table*", "OSError ENOMEM", "documented: a thread cannot be reached"),
-    # Plans: what _run_plan() returns tells the failure, drop_privileges() raises it
-    Rule("* < same_groups < *", f"returns, {SAME}", "not to know counts as not to have", "*"),
-    Rule(
-        "* < holds_already < *", f"returns, {SAME}, RuntimeError, {USUAL}", "as same_groups()", "*"
-    ),
+    # Plans: what _run_plan() returns tells the failure; scenarios and drop_privileges() raise it
+    Rule("* < holds_already < *", "OSError EPERM", "not to know counts as not to have", "*"),
     Rule(
         "prctl_call < plan_run < *",
         f"{SAME}, returns, RuntimeError",
