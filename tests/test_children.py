@@ -721,6 +721,7 @@ def test_it_fails_as_subprocess_does(case, pdeathsig):
         (TypeError, {"timerslack": 1.5}),
         (ValueError, {"seccomp": b"", "no_new_privs": True}),
         (ValueError, {"seccomp": b"1234567", "no_new_privs": True}),
+        (ValueError, {"seccomp": bytes(12), "no_new_privs": True}),
         (ValueError, {"seccomp": bytes(8 * 4097), "no_new_privs": True}),
         (TypeError, {"seccomp": "12345678", "no_new_privs": True}),
     ],
