@@ -368,7 +368,7 @@ def heard_plan():
         ("capset", *masks),
         ("prctl", _prctl.PR_SET_KEEPCAPS, 0),
     ]
-    return heard(_prctl._run_plan, steps)
+    return heard(run_plan, steps)
 
 
 def refusing(event_name):
