@@ -662,29 +662,29 @@ def test_groups_are_set_in_every_thread_by_who_may_not_change_them_too():
     assert ("setgroups", []) not in plan_to("groups", now=nothing)
 
 
-KEEP, LET_GO = ("prctl", 8, 1), ("prctl", 8, 0)  # PR_SET_KEEPCAPS
+SET_KEEPCAPS, CLEAR_KEEPCAPS = ("prctl", 8, 1), ("prctl", 8, 0)  # PR_SET_KEEPCAPS
 LESS = {"uids": (USER,) * 3, "effective": 0, "permitted": 0}
 
 
 def test_what_securebits_need_outlives_the_change_of_user_and_goes_behind_them():
-    plan = plan_to("uids", securebits=1, **LESS)
+    plan = plan_to("uids", securebits=NOROOT, **LESS)
     until_then = 1 << SETPCAP
     assert plan == [
-        KEEP,
+        SET_KEEPCAPS,
         ("setresuid", *LESS["uids"]),
         ("capset", until_then, until_then, 0),
         ("prctl", 47, 4),  # PR_CAP_AMBIENT_CLEAR_ALL
-        LET_GO,
+        CLEAR_KEEPCAPS,
         ("prctl", 28, 1),  # PR_SET_SECUREBITS
         ("capset", 0, 0, 0),
     ]
 
 
-@pytest.mark.parametrize(("securebits", "expected"), [(0, True), (4, False)])
+@pytest.mark.parametrize(("securebits", "expected"), [(0, True), (NO_SETUID_FIXUP, False)])
 def test_keep_caps_is_set_unless_no_setuid_fixup_keeps_them_anyway(securebits, expected):
     kept = {"effective": 1 << NET_RAW, "permitted": 1 << NET_RAW}
     plan = plan_to("uids", now={"securebits": securebits}, **LESS | kept)
-    assert (KEEP in plan, LET_GO in plan) == (expected, expected)
+    assert (SET_KEEPCAPS in plan, CLEAR_KEEPCAPS in plan) == (expected, expected)
 
 
 # ---- The order of the calls
