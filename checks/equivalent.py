@@ -13,11 +13,45 @@ REASONS = {
         "src/launcher.c file_get: return 0; [returns 1]",
         "src/launcher.c program_get: return 0; [returns 1]",
         "_prctlmodule.c convert: return 0; [returns 1]",
+        "src/plan.c groups_from_list: return 0; [returns 1]",
+        "src/plan.c audit_plan: return 0; [returns 1]",
+        "src/sets.c set_read: return 0; [returns 1]",
+        "src/sets.c audit_each: return 0; [returns 1]",
+        "src/sets.c check_raised: return 0; [returns 1]",
+        "src/sets.c get_set: return 0; [returns 1]",
+        "src/convert.c text_from_str: return 0; [returns 1]",
+        "src/capability.c record_get: return 0; [returns 1]",
+        "src/capability.c masks_get: return 0; [returns 1]",
+        "src/capability.c file_get: return 0; [returns 1]",
+        "src/capability.c rootid_get: return 0; [returns 1]",
+        "src/memory.c exe_fd_get: return 0; [returns 1]",
+        "src/memory.c vma_name_get: return 0; [returns 1]",
+        "src/proctitle.c use_argv: return 0; [returns 1]",
+        "src/proctitle.c use_own_area: return 0; [returns 1]",
+        "_prctlmodule.c int_get: return 0; [returns 1]",
+        "_prctlmodule.c selector_get: return 0; [returns 1]",
+        "_prctlmodule.c door_open_buffer: return 0; [returns 1]",
+        "_prctlmodule.c bind_keyword: return 0; [returns 1]",
+        "_prctlmodule.c door_take: return 0; [returns 1]",
+        "_prctlmodule.c door_open: return 0; [returns 1]",
+        "src/sets.c capability_get: number < 0 [never]",  # -1 and -2 are the same to it
     ],
     "behind a switch that has every case": [
         "src/plan.c audit_step: return 0; [returns 1]",
     ],
     "what comes next fails in the same way": [
+        "src/plan.c same_groups: now == MAP_FAILED [never]",  # EFAULT, for other than no groups
+        # An exception that is set: Python tells no hook then.
+        "src/plan.c groups_arguments: group == NULL ||"
+        " PyList_SetItem(list, (Py_ssize_t)i, group) < 0 [never]",
+        "src/plan.c groups_arguments: group == NULL [never]",
+        "src/plan.c groups_arguments: PyList_SetItem(list, (Py_ssize_t)i, group) < 0 [never]",
+        'src/sets.c cap_change: wrong_count("_cap_change", 3, given) [never]',  # PyErr_Occurred()
+        'src/sets.c capset_masks: wrong_count("_capset", 3, given) [never]',
+        "src/sets.c dict_from_list: PyDict_SetItem(dict, key, mask & MASK(number) ? Py_True :"
+        " Py_False) < 0 [never]",
+        "src/sets.c dict_from_list: failed [never]",
+        "src/sets.c get_caps: key == NULL [never]",  # dict_from_list() sees the exception
         "src/plan.c same_groups: count < 0 [never]",  # mmap() of no bytes
         "src/plan.c are_same_groups: place == step->groups.count [never]",  # the last comparison
         "src/proctitle.c use_argv: return -1; [returns 0]",  # the capacity is still 0
@@ -51,6 +85,9 @@ REASONS = {
         "src/sets.c capability_name: number > last_capability [always]",  # libcap's are ours
         'src/sets.c capability_name: strncmp(known, "cap_", 4) == 0 [never]',
         "src/sets.c number_of_name: utf8[i] <= 'z' [always]",  # no name has such a character
+        "src/sets.c capability_name: number > last_capability [never]",  # nor are its numbers
+        "src/capability.c set_file: rootid != 0 && cap_set_nsowner == NULL [never]",  # libcap 2.25
+        "_prctlmodule.c PyInit__prctl: Py_Version >= 0x030C0000 [never]",  # CPython 3.11
         "src/convert.c unsigned_get: PyErr_ExceptionMatches(PyExc_OverflowError) [always]",
         # An argument of execve(2) has at most 128 KiB, where a page has 4.
         "src/launcher.c groups_get: count == sizeof groups / sizeof *groups [never]",
@@ -59,7 +96,21 @@ REASONS = {
         "src/threads.c is_ours: info->si_pid != all.pid [never]",
         "src/threads.c is_ours: info->si_code != SI_QUEUE || info->si_pid != all.pid [never]",
     ],
+    "only what was left in memory makes the difference: valgrind sees it": [
+        "src/sets.c sets_set_within: sets_get(&sets) < 0 [never]",
+        "src/sets.c ambient_lacks: sets_get(&sets) < 0 [never]",
+        "src/sets.c change_thread_sets: sets_get(&old) < 0 [never]",
+        "src/memory.c read_stat: strlen(next) < 4 [never]",
+    ],
+    "only what two threads do at the same moment makes the difference": [
+        "src/threads.c answer: !atomic_compare_exchange_strong(&slot->state, &sent, TAKEN) [never]",
+        "src/threads.c answer: slot->tid != (pid_t)syscall(SYS_gettid) [never]",
+        "src/threads.c answer: !is_within(slot, all.slots, all.capacity) [never]",
+        "src/threads.c answer: atomic_load(&slot->state) != SENT [never]",
+    ],
     "it only comes sooner or later, or more often": [
+        "src/threads.c count_and_wake: atomic_fetch_add(counter, 1) + 1 =="
+        " atomic_load(&all.expected) [never]",
         "src/threads.c look_after: waited >= REFUSAL [always]",
         "src/threads.c look_after: waited >= PATIENCE [never]",
         "src/threads.c remember_without_user_mode: remembered <= i [always]",

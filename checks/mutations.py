@@ -5,13 +5,16 @@
 A mutant is the library with one condition that never holds or always does, one half of an && or ||
 left out, one boundary moved by 1, one result turned round, or one row of src/options.h loosened.
 The first run finds out, with all mutants compiled in and asleep, which test comes by which of them;
-then each mutant is built and meets those tests, the quickest first. What no test notices is listed
+then each mutant is built and meets those tests, the quickest first. In C it also meets the failures
+of checks/faults that happen in its function, or in what that calls. What nothing notices is listed
 in build/mutants/report: "unreached" is what no test comes by, at least not in the case that would
-make a difference. What nobody can notice is in equivalent.py. --again runs only those that the
-report lists. Tests that are newer than the first run are always tried.
+make a difference. What nobody can notice is in equivalent.py.
 
-Memory that is not given back and reading beyond an array are not looked for here: other checks are
-about them. Nor is what needs a lack of memory.
+What has become of each mutant is kept in build/mutants/results, so that a run may be cut: the next
+one goes on. --again tries those once more that nothing has noticed, and takes every test for it.
+Tests that are newer than the first run are always tried.
+
+Reading beyond an array is not looked for here: another check is about that.
 """
 
 import argparse
@@ -54,20 +57,25 @@ EXTENSION = [
     "src/process.c",
 ]
 
+MODULES = [
+    "prctl.py",
+    "_prctl_operations.py",
+    "_prctl_capabilities.py",
+    "_prctl_children.py",
+    "_prctl_cli.py",
+]
+
+FAILING = [*EXTENSION, "src/launcher.c"]  # where checks/faults makes calls fail
+
 # For what has no reach(): the test files, the likeliest first.
-OPERATIONS = ["test_operations", "test_refusals", "test_model", "test_children", "test_recipes"]
 OPTIONS = ["test_options", "test_new_options", "test_memory", "test_dispatch"]
 TESTS = {
     "src/launcher.c": ["test_launcher", "test_children", "test_command"],
     "src/options.h": ["test_audit", "test_strace", *OPTIONS, "test_threads", "test_bad_input"],
-    "prctl.py": ["test_securebits", "test_compatibility", "test_capabilities", "test_module"],
-    "_prctl_operations.py": [*OPERATIONS, "test_capabilities", "test_audit"],
-    "_prctl_capabilities.py": ["test_libcap"],
-    "_prctl_children.py": ["test_children", "test_recipes", "test_command"],
-    "_prctl_cli.py": ["test_command"],
 }
-SECONDS = 15  # of tests, at most, that a mutant of the extension meets after the first few
+SECONDS = 15  # of tests, at most, that a mutant meets after the first few; but see --again
 PYTEST = ["pytest", "-q", "--tb=no", "-p", "no:cacheprovider", "-p", "reach"]
+PYTEST += ["--ignore", "tests/test_references.py"]  # thousands of calls each, about leaks alone
 SLOW = 4  # seconds of a single test from which on it is left out
 PATIENCE = 200  # seconds until a mutant counts as one that hangs
 
@@ -266,11 +274,12 @@ class Python(ast.NodeVisitor):
             Mutant(self.file, node.lineno, name, text, change, start, end, before, after)
         )
 
+    # While M is 0, the value is what it was: it may be more than a truth.
     def never(self, node):
-        self.add(node, "never", "((", ") and not M)")
+        self.add(node, "never", "(lambda it: it and (False if M else it))(", ")")
 
     def always(self, node):
-        self.add(node, "always", "((", ") or M)")
+        self.add(node, "always", "(lambda it: it or (True if M else it))(", ")")
 
     def visit_FunctionDef(self, node):
         self.functions.append(node.name)
@@ -308,9 +317,8 @@ def all_mutants():
     for file in [*EXTENSION, "src/launcher.c"]:
         found += C(file).found
     found += rows("src/options.h")
-    for file in TESTS:
-        if file.endswith(".py"):
-            found += Python(file).found
+    for file in MODULES:
+        found += Python(file).found
     return found
 
 
@@ -368,7 +376,8 @@ class Tree:
                 shutil.copy2(file, self.site)
         shutil.copytree(installed / "prctl-stubs", self.site / "prctl-stubs")
         (self.extension,) = self.site.glob("_prctl.*so")
-        self.clock, self.changed = int(time.time()), None
+        self.clock = int(time.time())
+        self.changed = self.changed_for_faults = None  # the file of the last mutant
         for file in [*TOP.glob("src/*"), *TOP.glob("*.py"), TOP / "_prctlmodule.c"]:
             self.write(file.relative_to(TOP), file.read_bytes())
 
@@ -405,14 +414,38 @@ class Tree:
         if set(files) & {*EXTENSION, "src/options.h"}:
             self.link()
 
+    def try_tests(self, job):
+        """(what has become of the mutant, by which test)"""
+        status, output = self.pytest(job)
+        if status is None:
+            return "hung", ""
+        if status == 5:
+            return "unreached", ""
+        if status == 0:
+            return "survived", ""
+        failed = re.search(r"^(FAILED|ERROR) (\S+)", output, re.M)
+        return "killed", failed[2] if failed else output[-200:]
+
+    def try_failures(self, function):
+        """(what has become of the mutant, by which failing call)"""
+        files = {self.changed, self.changed_for_faults} - {None, *MODULES}
+        self.changed_for_faults = self.changed
+        status, output = self.faults("mutant", "usual", function, *files)
+        said = output.rstrip().rpartition("\n")[2]
+        if status is None:
+            return "hung", "failures"
+        if status == 0 and said in ("survived", "unreached"):
+            return said, ""
+        return "killed", f"failures: {said or status}"
+
+    def faults(self, *arguments):
+        """checks/faults with the sources that are in the tree: (its status, its output)."""
+        return self.start([self.python, TOP / "checks/faults", *arguments], self.folder, PATIENCE)
+
     def pytest(self, job):
         """The outcome of a run of the tests: (what pytest says, its output)."""
         path = self.folder / "job.json"
         path.write_text(json.dumps(job))
-
-        def limit():
-            resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
-
         # What pytest itself has compiled is kept: else that would be half of the time.
         environment = os.environ | {
             "PRCTL_REACH": str(path),
@@ -420,9 +453,18 @@ class Tree:
             "PYTHONPYCACHEPREFIX": str(BUILD / "compiled"),
         }
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        command = [self.python, "-m", *PYTEST, *job.get("files", [])]
+        return self.start(command, TOP, job.get("patience"), environment)
+
+    def start(self, command, folder, patience, environment=None):
+        """(its status, or None when it is not patient enough; its output)"""
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+
         process = subprocess.Popen(
-            [self.python, "-m", *PYTEST, *job.get("files", [])],
-            cwd=TOP,
+            command,
+            cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -432,7 +474,7 @@ class Tree:
             preexec_fn=limit,
         )
         try:
-            output = process.communicate(timeout=job.get("patience"))[0]
+            output = process.communicate(timeout=patience)[0]
             status = process.returncode
         except subprocess.TimeoutExpired:
             output, status = "", None
@@ -461,7 +503,7 @@ def end_children():
 
 def reach_map(mutants):
     """{test: [seconds, [numbers of mutants]]}, of those that pass, and the file that it is in."""
-    state = repr([mutant for mutant in mutants if mutant.file in EXTENSION])
+    state = repr(mutants)
     path = BUILD / f"reach-{hashlib.sha256(state.encode()).hexdigest()[:16]}.json"
     if path.exists():
         return json.loads(path.read_text()), path
@@ -470,11 +512,16 @@ def reach_map(mutants):
     numbered = collections.defaultdict(list)
     for number, mutant in enumerate(mutants):
         numbered[mutant.file].append((mutant, f"reach({number})"))
+    for file in MODULES:
+        tree.write(file, changed((TOP / file).read_bytes(), numbered[file]))
+    tree.build(*MODULES)
     for file in EXTENSION:
         tree.write(file, changed((TOP / file).read_bytes(), numbered[file]))
         tree.compile(file, "-include", TOP / "checks/reach.h")
     tree.run(*flags(), "-c", TOP / "checks/reach.c", "-o", "reach.o")
     tree.link("reach.o")
+    shutil.copy(TOP / "checks/reach_modules.py", tree.site / "reached.py")
+    (tree.site / "reached.pth").write_text("import reached\n")
     reached = tree.site / "reached"
     reached.write_bytes(bytes(65536))
     reached.chmod(0o666)
@@ -503,37 +550,38 @@ def order(tests, durations):
     ]
 
 
-def jobs_for(mutant, reaching, durations, new):
-    """What to run: what the map does not know yet, a few tests of one file, then the others."""
+def jobs_for(mutant, reaching, durations, new, most):
+    """What to run: tests that the map does not know, a few of one file, failures, the others."""
     if new["files"]:
         yield new
-    if reaching is None:
+    if mutant.file in TESTS:
         for name in TESTS[mutant.file]:
             yield {"files": [f"tests/{name}.py"], "patience": PATIENCE}
-        return
+        reaching = []
     files = collections.Counter(test.partition("::")[0] for test in reaching)
-    if not files:
-        return
-    first = order(
-        [test for test in reaching if test.startswith(files.most_common(1)[0][0])], durations
-    )[:30]
-    yield {
-        "files": sorted({test.partition("::")[0] for test in first}),
-        "only": first,
-        "patience": PATIENCE,
-    }
+    first = []
+    if files:
+        likeliest = files.most_common(1)[0][0]
+        first = order([test for test in reaching if test.startswith(likeliest)], durations)[:30]
+        yield job_of(first, durations)
+    if mutant.file in FAILING:
+        yield {"faults": mutant.function}
     rest, seconds = [], 0
     for test in order(set(reaching) - set(first), durations):
         seconds += durations[test]
-        if seconds > SECONDS:
+        if seconds > most:
             break
         rest.append(test)
     if rest:
-        yield {
-            "files": sorted({test.partition("::")[0] for test in rest}),
-            "only": rest,
-            "patience": PATIENCE,
-        }
+        yield job_of(rest, durations)
+
+
+def job_of(tests, durations):
+    return {
+        "files": sorted({test.partition("::")[0] for test in tests}),
+        "only": tests,
+        "patience": 30 + 10 * sum(map(durations.get, tests)),
+    }
 
 
 def start_worker():
@@ -541,6 +589,9 @@ def start_worker():
     prctl.set_child_subreaper(True)
     tree = Tree(f"worker-{os.getpid()}")
     tree.build(*EXTENSION)
+    status, output = tree.faults("record", "usual")
+    if status != 0:
+        sys.exit(f"the scenarios of checks/faults could not be run: {output}")
 
 
 def try_mutant(mutant, jobs):
@@ -550,53 +601,94 @@ def try_mutant(mutant, jobs):
         tree.write(mutant.file, changed(source, [(mutant, "1")]))
         before, tree.changed = tree.changed, mutant.file
         tree.build(*{before, mutant.file} - {None})
+        reached = False
         for job in jobs:
-            status, output = tree.pytest(job)
-            if status == 5:  # no test
-                continue
-            if status is None:
-                return "hung", ""
-            if status != 0:
-                failed = re.search(r"^(FAILED|ERROR) (\S+)", output, re.M)
-                return "killed", failed[2] if failed else output[-200:]
-        return "survived", ""
+            if "faults" in job:
+                result, detail = tree.try_failures(job["faults"])
+            else:
+                result, detail = tree.try_tests(job)
+            if result in ("killed", "hung"):
+                return result, detail
+            reached |= result == "survived"
+        return "survived" if reached else "unreached", ""
     except subprocess.CalledProcessError as error:
         return "not built", error.stderr[-300:]
     finally:
         tree.write(mutant.file, source)
 
 
-def chosen(mutants, names, again):
-    result = []
-    listed = set((BUILD / "report").read_text().splitlines()) if again else set()
-    for number, mutant in enumerate(mutants):
-        wanted = not names or {mutant.file, f"{mutant.file}:{mutant.function}"} & set(names)
-        if wanted and (not again or {f"survived {mutant}", f"unreached {mutant}"} & listed):
-            result.append((number, mutant))
-    return result
+URGENT = ["never", "returns", "always", "boundary"]  # a check that is not there, first
 
 
-class Report:
-    """What has become of the mutants: in lines, and counted for each file."""
+def chosen(mutants, names):
+    """(number, mutant) of each that is wanted, in the order in which they are tried."""
+    wanted = [
+        (number, mutant)
+        for number, mutant in enumerate(mutants)
+        if not names or {mutant.file, f"{mutant.file}:{mutant.function}"} & set(names)
+    ]
+
+    def key(item):
+        kind = item[1].change.partition(" ")[0]
+        return item[1].file not in FAILING, (*URGENT, kind).index(kind)
+
+    return sorted(wanted, key=key)
+
+
+def digest(data):
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+class Results:
+    """What has become of which mutant, in a file to which each is added when it is known.
+
+    A result is that of the file as the mutant has it, and of the test file that has noticed it.
+    """
 
     def __init__(self):
-        self.lines, self.counts = [], collections.defaultdict(collections.Counter)
+        self.path, self.known = BUILD / "results", {}
+        self.path.touch()
+        for line in self.path.read_text().splitlines():
+            state, of_test, result, by, _ = json.loads(line)
+            self.known[state] = of_test, result, by
 
-    def add(self, result, mutant):
-        self.counts[mutant.file][result] += 1
+    def state(self, mutant):
+        return digest(changed((TOP / mutant.file).read_bytes(), [(mutant, "1")]))
+
+    def of_test(self, by):
+        path = TOP / by.partition("::")[0]
+        return digest(path.read_bytes()) if by.startswith("tests/") and path.exists() else ""
+
+    def get(self, mutant):
+        of_test, result, by = self.known.get(self.state(mutant), ("", None, ""))
+        return result if self.of_test(by) == of_test else None
+
+    def add(self, mutant, result, by):
+        state, of_test = self.state(mutant), self.of_test(by)
+        self.known[state] = of_test, result, by
+        with open(self.path, "a") as file:
+            print(json.dumps([state, of_test, result, by, str(mutant)]), file=file)
+
+
+def report(mutants, results):
+    """Say what has become of the mutants: in lines, and counted for each file."""
+    lines, counts = [], collections.defaultdict(collections.Counter)
+    for mutant in mutants:
+        result = results.get(mutant) or "not run"
+        if mutant.name in EQUIVALENT:
+            result = "equivalent"
+        counts[mutant.file][result] += 1
         if result not in ("killed", "hung", "equivalent"):
-            self.lines.append(f"{result} {mutant}")
-
-    def finish(self):
-        for file, count in self.counts.items():
-            shown = ", ".join(f"{count[result]} {result}" for result in sorted(count))
-            self.lines.append(f"{file}: {count.total()} made, {shown}")
-        (BUILD / "report").write_text("\n".join(self.lines) + "\n")
-        print("\n".join(self.lines))
-        return int(any(count["survived"] + count["unreached"] for count in self.counts.values()))
+            lines.append(f"{result} {mutant}")
+    for file, count in counts.items():
+        shown = ", ".join(f"{count[result]} {result}" for result in sorted(count))
+        lines.append(f"{file}: {count.total()} made, {shown}")
+    (BUILD / "report").write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+    return int(any(count["survived"] + count["unreached"] for count in counts.values()))
 
 
-def try_all(mutants, tasks, workers):
+def try_all(mutants, tasks, workers, results, most=SECONDS):
     """Try those of the mutants that are tasks, as (number, mutant)."""
     tests, path = reach_map(mutants)
     made = path.stat().st_mtime
@@ -607,44 +699,53 @@ def try_all(mutants, tasks, workers):
     for test, (seconds, numbers) in tests.items():
         for number in numbers if seconds < SLOW else ():
             reaching[number].append(test)
-    report = Report()
     for left_over in BUILD.glob("worker-*"):
         shutil.rmtree(left_over)
     with concurrent.futures.ProcessPoolExecutor(workers, initializer=start_worker) as pool:
-        waiting = {}
-        for number, mutant in tasks:
-            mapped = None if mutant.file in TESTS else reaching[number]
-            jobs = list(jobs_for(mutant, mapped, durations, new))
-            if mutant.name in EQUIVALENT:
-                report.add("equivalent", mutant)
-            elif jobs:
-                waiting[pool.submit(try_mutant, mutant, jobs)] = mutant
-            else:
-                report.add("unreached", mutant)
-        for done in concurrent.futures.as_completed(waiting):
-            result, detail = done.result()
-            print(result, waiting[done], detail, flush=True)
-            report.add(result, waiting[done])
-    return report.finish()
+        waiting = {
+            pool.submit(
+                try_mutant, mutant, list(jobs_for(mutant, reaching[number], durations, new, most))
+            ): mutant
+            for number, mutant in tasks
+        }
+        try:
+            for done in concurrent.futures.as_completed(waiting):
+                result, by = done.result()
+                print(result, waiting[done], by, flush=True)
+                results.add(waiting[done], result, by)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev mutate", description=__doc__.partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=2, help="how many mutants at a time")
     parser.add_argument("--list", action="store_true", help="list the mutants and do no more")
-    parser.add_argument("--again", action="store_true", help="only the survivors of the last run")
+    parser.add_argument("--again", action="store_true", help="the survivors, too, with every test")
     parser.add_argument("names", nargs="*", metavar="FILE[:FUNCTION]")
     options = parser.parse_args()
     BUILD.mkdir(parents=True, exist_ok=True)
     mutants = all_mutants()
     if gone := EQUIVALENT - {mutant.name for mutant in mutants}:
         sys.exit("equivalent.py has what is no mutant: " + "; ".join(sorted(gone)))
-    tasks = chosen(mutants, options.names, options.again)
+    wanted, results = chosen(mutants, options.names), Results()
     if options.list:
-        print(*(mutant for _, mutant in tasks), sep="\n")
+        print(*(mutant for _, mutant in wanted), sep="\n")
         return 0
+    again = {None} | ({"survived", "unreached"} if options.again else set())
+    tasks = [
+        (number, mutant)
+        for number, mutant in wanted
+        if mutant.name not in EQUIVALENT and results.get(mutant) in again
+    ]
     prctl.set_child_subreaper(True)
-    return try_all(mutants, tasks, options.jobs)
+    try:
+        most = sys.maxsize if options.again else SECONDS
+        try_all(mutants, tasks, options.jobs, results, most)
+    finally:
+        status = report([mutant for _, mutant in wanted], results)
+    return status
 
 
 if __name__ == "__main__":

@@ -725,7 +725,7 @@ static PyObject *
 dict_from_list(PyObject *list, uint64_t mask)
 {
     PyObject *dict = PyDict_New(), *iterator = NULL;
-    int number = -1;
+    int number;
 
     if (dict == NULL || list == NULL)
         return dict;
@@ -734,13 +734,11 @@ dict_from_list(PyObject *list, uint64_t mask)
         PyObject *key = PyLong_FromLong(number);
         int failed = key == NULL || PyDict_SetItem(dict, key, mask & MASK(number) ? Py_True : Py_False) < 0;
         Py_XDECREF(key);
-        if (failed) {
-            number = -2;
+        if (failed)
             break;
-        }
     }
     Py_XDECREF(iterator);
-    if (PyErr_Occurred() || number == -2)
+    if (PyErr_Occurred())
         Py_CLEAR(dict);
     return dict;
 }
@@ -849,11 +847,11 @@ all_texts(void)
     return texts;
 }
 
-/* Steals value. */
+/* Steals value; NULL, with an exception, fails. */
 static int
 add_object(PyObject *module, const char *name, PyObject *value)
 {
-    int result = value == NULL ? -1 : PyModule_AddObjectRef(module, name, value);
+    int result = PyModule_AddObjectRef(module, name, value);
 
     Py_XDECREF(value);
     return result;

@@ -25,7 +25,7 @@ tid(void)
 static void
 nap(long microseconds)
 {
-    struct timespec time = {0, microseconds * 1000};
+    struct timespec time = {microseconds / 1000000, microseconds % 1000000 * 1000};
 
     nanosleep(&time, NULL);
 }
@@ -254,9 +254,7 @@ wait_for_a_child(void *argument)
     blocking->tid = tid();
     child = vfork();
     if (child == 0) {
-        nap(blocking->milliseconds % 1000 * 1000L);
-        for (int i = 0; i < blocking->milliseconds / 1000; i++)
-            nap(999999);
+        nap(blocking->milliseconds * 1000L);
         _exit(0);
     }
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);

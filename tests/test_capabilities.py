@@ -898,6 +898,13 @@ def test_disjoint_sets_are_told(names):
     assert prctl.capbset.isdisjoint(names) == set(prctl.capbset).isdisjoint(names)
 
 
+def test_nothing_is_read_behind_an_unknown_capability():
+    names = iter(["kill", "nonsense", "chown"])
+    with pytest.raises(ValueError, match="nonsense"):
+        prctl.capbset.isdisjoint(names)
+    assert list(names) == ["chown"]
+
+
 @pytest.mark.parametrize("other", [["kill"], "kill", 5, None], ids=repr)
 @pytest.mark.parametrize("operate", [*BINARY.values(), operator.le, operator.isub])
 def test_an_operator_takes_nothing_but_sets(operate, other):

@@ -322,6 +322,15 @@ def test_a_holder_can_give_ambient_and_inheritable(root):
     assert (mask(second, "CapInh"), mask(second, "CapEff")) == (CHOWN, 0)
 
 
+def test_nothing_of_what_a_holder_has_reaches_another_user(root):
+    def start():
+        return child(user=1234, group=1235, extra_groups=[])
+
+    status = as_holder(start, "setuid", "setgid", "net_raw", ambient=True)
+    for name in "CapInh", "CapPrm", "CapEff", "CapAmb":
+        assert mask(status, name) == 0
+
+
 def test_what_a_holder_has_in_ambient_a_child_has_too(root):
     def start():
         return child(), child(starter=by_launcher, no_new_privs=True)
@@ -721,6 +730,7 @@ def test_it_fails_as_subprocess_does(case, pdeathsig):
         (TypeError, {"timerslack": 1.5}),
         (ValueError, {"seccomp": b"", "no_new_privs": True}),
         (ValueError, {"seccomp": b"1234567", "no_new_privs": True}),
+        (ValueError, {"seccomp": bytes(12), "no_new_privs": True}),
         (ValueError, {"seccomp": bytes(8 * 4097), "no_new_privs": True}),
         (TypeError, {"seccomp": "12345678", "no_new_privs": True}),
     ],

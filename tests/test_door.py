@@ -444,3 +444,28 @@ def test_the_kernel_reads_what_is_in_a_buffer(kind, user):
 
     before, after = in_child(call, user=user)
     assert after == before
+
+
+LENT = """
+import contextlib, ctypes, prctl
+for size in 63, 64:
+    buffer = bytearray(size)
+    address = ctypes.addressof((ctypes.c_char * size).from_buffer(buffer))
+    step(f"{size} {address:#x}")
+    with contextlib.suppress(OSError):
+        prctl.prctl(0x7FFFFFFF, buffer)
+"""
+
+
+def test_a_long_buffer_is_lent_itself_and_a_short_one_as_a_copy():
+    steps = support.traced_steps(LENT, "prctl", options=["-e", "raw=prctl"])
+    lent = {
+        int(size): address in call
+        for (size, address), [call] in ((step.split(), calls) for step, calls in steps.items())
+    }
+    assert lent == {63: False, 64: True}
+
+
+def test_what_is_neither_an_integer_nor_a_buffer_is_called_so():
+    with pytest.raises(TypeError, match="arg2 must be an integer or a buffer, not <class 'float'>"):
+        prctl.prctl(NO_OPTION, 1.0)

@@ -174,6 +174,37 @@ def test_without_proc_there_is_no_map(tmp_path):
     assert in_child(look) == refused(errno.ENOENT, "/proc/self/stat")
 
 
+WHOLE = b"1 (x) S" + b" 1" * 49
+DAMAGED = {
+    "empty": b"",
+    "without a name": b"1 x S",
+    "the name alone": b"1 (x)",
+    "no number": b"1 (x) S",
+    "a number too few": WHOLE[:-2],
+    "no numbers": b"1 (x) S" + b" ?" * 49,
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_a_stat_that_no_kernel_writes_is_an_error(text, tmp_path, root):
+    path = tmp_path / "proc/self/stat"
+    path.parent.mkdir(parents=True)
+
+    def look():
+        os.chroot(tmp_path)
+        found = []
+        for content in WHOLE, text:  # the first leaves something for the second to mistake
+            with open("/proc/self/stat", "wb") as file:
+                file.write(content)
+            try:
+                found.append(prctl.get_mm_map().start_code)
+            except OSError as error:
+                found.append(error.errno)
+        return found
+
+    assert in_child(look) == [1, errno.EPROTO]
+
+
 @pytest.fixture
 def checkpoint_restore():
     needs_kernel("CONFIG_CHECKPOINT_RESTORE", SET_MM, 15, bytearray(4))

@@ -625,6 +625,66 @@ def test_setpriv_agrees(root):
     assert re.search(r"Securebits: *(\[none\])?\n", text)
 
 
+# ---- What a plan has
+
+
+def plan_to(*asked, now=None, everywhere=False, **wish):
+    """The plan that leads from what root is, changed by now, to the fields of wish."""
+    everything = (1 << len(prctl.ALL_CAPS)) - 1
+    ids = {"uids": (0, 0, 0), "gids": (0, 0, 0), "groups": []}
+    sets = {"effective": everything, "permitted": everything, "bounding": everything}
+    rest = {"inheritable": 0, "ambient": 0, "securebits": 0, "no_new_privs": False}
+    state = operations.State(**ids | sets | rest | (now or {}))
+    return operations.make_plan(state, state._replace(**wish), asked, everywhere)
+
+
+@pytest.mark.parametrize("field", ["uids", "gids", "groups"])
+def test_ids_that_differ_are_set_whether_they_are_asked_for_or_not(field):
+    step = {"uids": ("setresuid", 5, 6, 7), "gids": ("setresgid", 5, 6, 7)}.get(
+        field, ("setgroups", (5, 6, 7))
+    )
+    assert step in plan_to(**{field: (5, 6, 7)})
+
+
+@pytest.mark.parametrize(
+    ("field", "call"), [("uids", "setresuid"), ("gids", "setresgid"), ("groups", "setgroups")]
+)
+def test_ids_that_look_the_same_are_set_if_they_are_asked_for(field, call):
+    assert [step[0] for step in plan_to(field)][:1] == [call]
+    assert plan_to() == []
+
+
+def test_groups_are_set_in_every_thread_by_who_may_not_change_them_too():
+    nothing = {"effective": 0, "permitted": 0}
+    assert ("setgroups", []) in plan_to("groups", now=nothing, everywhere=True)
+    assert ("setgroups", []) not in plan_to("groups", now=nothing)
+
+
+SET_KEEPCAPS, CLEAR_KEEPCAPS = ("prctl", 8, 1), ("prctl", 8, 0)  # PR_SET_KEEPCAPS
+LESS = {"uids": (USER,) * 3, "effective": 0, "permitted": 0}
+
+
+def test_what_securebits_need_outlives_the_change_of_user_and_goes_behind_them():
+    plan = plan_to("uids", securebits=NOROOT, **LESS)
+    until_then = 1 << SETPCAP
+    assert plan == [
+        SET_KEEPCAPS,
+        ("setresuid", *LESS["uids"]),
+        ("capset", until_then, until_then, 0),
+        ("prctl", 47, 4),  # PR_CAP_AMBIENT_CLEAR_ALL
+        CLEAR_KEEPCAPS,
+        ("prctl", 28, 1),  # PR_SET_SECUREBITS
+        ("capset", 0, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize(("securebits", "expected"), [(0, True), (NO_SETUID_FIXUP, False)])
+def test_keep_caps_is_set_unless_no_setuid_fixup_keeps_them_anyway(securebits, expected):
+    kept = {"effective": 1 << NET_RAW, "permitted": 1 << NET_RAW}
+    plan = plan_to("uids", now={"securebits": securebits}, **LESS | kept)
+    assert (SET_KEEPCAPS in plan, CLEAR_KEEPCAPS in plan) == (expected, expected)
+
+
 # ---- The order of the calls
 
 

@@ -817,13 +817,16 @@ ENDS = """
 import sys
 sys.path.insert(0, {tests!r})
 import prctl, support
+if {low}:
+    map = prctl.get_mm_map()
+    prctl.set_mm_map(map._replace(arg_start=map.start_code, arg_end=map.start_code + 1))
 prctl.set_no_new_privs()
 for field, errno in {answers!r}.items():
     program = support.refuse("prctl", errno, 35, field)
     prctl.set_seccomp(prctl.SECCOMP_MODE_FILTER, program)
 with open("/proc/self/stat") as file:
     fields = file.read().rpartition(")")[2].split()
-print(fields[48 - 3], fields[49 - 3])
+step(fields[48 - 3] + " " + fields[49 - 3])
 step("set")
 prctl.set_proctitle("pretended")
 step("end")
@@ -832,11 +835,18 @@ step("end")
 
 def moves(answers):
     """What the first call asks PR_SET_MM to change: [(field, address)]."""
-    source = ENDS.format(tests=str(Path(support.__file__).parent), answers=answers)
-    calls = support.traced_steps(source, "prctl")["set"]
+    return moves_from(False, answers)[1]
+
+
+def moves_from(low, answers):
+    """The same, behind where the ends have been: {field: address}; low is below other memory."""
+    source = ENDS.format(tests=str(Path(support.__file__).parent), low=low, answers=answers)
+    steps = support.traced_steps(source, "prctl")
+    ends, calls = next(step for step in steps if " " in step), steps["set"]
     found = [re.match(r"prctl\((?:0x23|35), (\w+), (\w+)", call) for call in calls]
     made = [(int(call[1], 0), int(call[2], 0)) for call in found if call]
-    return [(field, address) for field, address in made if field != MAP_SIZE]
+    before = dict(zip((ARG_START, ARG_END), map(int, ends.split()), strict=True))
+    return before, [(field, address) for field, address in made if field != MAP_SIZE]
 
 
 def test_the_ends_are_moved_when_the_map_is_refused():
@@ -869,11 +879,26 @@ def test_the_ends_enclose_one_page_and_the_byte_behind_it():
     assert (ends[ARG_START] % page, ends[ARG_END] - ends[ARG_START]) == (0, page + 1)
 
 
+def test_the_second_end_stays_when_the_first_is_refused():
+    made = moves({MM_MAP: EPERM, ARG_START: EPERM, ARG_END: 0})
+    assert [field for field, _ in made] == [MM_MAP, ARG_START]
+
+
 def test_the_first_end_is_put_back_when_the_second_is_refused():
     first, second = [field for field, _ in moves({MM_MAP: EPERM, ARG_START: 0, ARG_END: 0})[1:]]
     made = moves({MM_MAP: EPERM, first: 0, second: EPERM})[1:]
     assert [field for field, _ in made] == [first, second, first]
     assert made[2][1] != made[0][1]
+
+
+@pytest.mark.kernel("memory map")
+@pytest.mark.parametrize("low", [False, True], ids=["down", "up"])
+def test_the_start_is_never_behind_the_end_whether_they_move_up_or_down(low):
+    first, second = (ARG_END, ARG_START) if low else (ARG_START, ARG_END)
+    before, made = moves_from(low, {MM_MAP: EPERM, first: 0, second: EPERM})
+    assert [field for field, _ in made] == [MM_MAP, first, second, first]
+    assert dict(made[1:3])[ARG_START] < dict(made[1:3])[ARG_END]
+    assert made[3] == (first, before[first])
 
 
 def in_empty_root(function, folder, *args):

@@ -115,6 +115,17 @@ def test_every_thread_is_changed_however_it_was_made(user, hostile):
     assert set(found.values()) == {"1"}
 
 
+def test_more_threads_than_the_smallest_table_holds_are_changed(hostile):
+    def change():
+        made = {hostile.make_on_the_smallest_stack() for _ in range(3200)}
+        if -1 in made:
+            pytest.skip("there cannot be 3200 threads here")
+        everywhere(prctl.set_no_new_privs)
+        return set(of_threads("NoNewPrivs").values())
+
+    assert in_child(change) == {"1"}
+
+
 def test_outside_a_block_only_the_calling_thread_is_changed(user):
     def change():
         worker = Worker()
@@ -1395,6 +1406,20 @@ def test_a_thread_that_ends_with_the_signal_pending_is_no_failure(user, hostile)
 def test_a_thread_that_blocks_the_signal_for_a_while_is_changed_when_it_can_be(user, hostile):
     def run():
         tid = hostile.make_blocking_it_for(300)
+        everywhere(prctl.set_no_new_privs)
+        return of_threads("NoNewPrivs")[tid]
+
+    assert in_child(run, user=user) == "1"
+
+
+def test_a_late_signal_does_not_stand_for_the_answer_of_another_thread(user, hostile):
+    """A thread that takes two signals at once, the first being of a call that has given it up."""
+
+    def run():
+        hostile.make_blocking_it_for(1200)
+        with contextlib.suppress(RuntimeError):
+            everywhere(prctl.set_timerslack, 1000)
+        tid = hostile.make_blocking_it_for(500)
         everywhere(prctl.set_no_new_privs)
         return of_threads("NoNewPrivs")[tid]
 

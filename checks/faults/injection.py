@@ -75,9 +75,13 @@ class Failure(NamedTuple):
 
 
 def failures(context, passages, every=True):
-    """Those to try where a place is passed in a context: at the first passage and the last."""
+    """Those to try where a place is passed in a context: at the first passage and the last.
+
+    And at the first for each call of its function, where there are several in its caller.
+    """
     place, _ = context
-    for passage, caller, callers in {passages[0], passages[-1 if every else 0]}:
+    first = {caller: (passage, caller, callers) for passage, caller, callers in passages[::-1]}
+    for passage, caller, callers in {passages[-1], *first.values()} if every else {passages[0]}:
         for error in errors_of(PLACES[place]):
             failure = Failure(place, passage, error, caller, callers)
             if not any(fnmatchcase(str(failure), where) for where in reasons.NEVER):
@@ -125,19 +129,19 @@ def attempt(scenario, plain, armed):
     return trial, Verdict(scenario.name, armed, judge(plain, armed[-1], trial))
 
 
-def inject(task):
+def inject(scenario, plain, contexts, known):
     """Verdicts on a scenario with each of the failures, and on those that only they lead to."""
-    index, plain, contexts, known = task
-    scenario, verdicts = ALL[index], []
     for context in contexts:
         for failure in failures(context, plain.passages[context], scenario.steady):
             trial, verdict = attempt(scenario, plain, [failure])
-            verdicts.append(verdict)
+            if verdict:
+                yield verdict
             for further in [c for c in (trial.passages if trial else ()) if c not in known]:
                 known.add(further)
                 for second in failures(further, trial.passages[further][:1]):
-                    verdicts.append(attempt(scenario, trial, [failure, second])[1])
-    return [verdict for verdict in verdicts if verdict]
+                    verdict = attempt(scenario, trial, [failure, second])[1]
+                    if verdict:
+                        yield verdict
 
 
 # ---- All of it
@@ -182,14 +186,31 @@ def share(function, tasks):
     return [results[n % workers][n // workers] for n in range(len(tasks))]
 
 
-def run():
-    """All Verdicts, and a sentence for each scenario that could not be had."""
+def without_failures():
+    """A Trial of each scenario; a sentence for each that could not be had."""
+    warm_up()
+    return [*share(record, ALL[:WRITTEN]), *record_all(ALL[WRITTEN:])]
+
+
+def warm_up():
     scenarios.warm_up()
     gc.collect()
     gc.freeze()  # for the children: what is here already is none of their garbage
-    plain = share(record, ALL[:WRITTEN])
-    plain += record_all(ALL[WRITTEN:])
+
+
+def known_contexts(plain):
+    return {context for trial in plain if not isinstance(trial, str) for context in trial.passages}
+
+
+def run():
+    """All Verdicts, and a sentence for each scenario that could not be had."""
+    plain = without_failures()
     lost = [trial for trial in plain if isinstance(trial, str)]
-    known = {context for trial in plain if trial not in lost for context in trial.passages}
-    tasks = [(index, plain[index], contexts, known) for index, contexts in plan(plain).items()]
-    return [verdict for found in share(inject, tasks) for verdict in found], lost
+    known = known_contexts(plain)
+
+    def verdicts(task):
+        index, contexts = task
+        return list(inject(ALL[index], plain[index], contexts, known))
+
+    found = share(verdicts, list(plan(plain).items()))
+    return [verdict for some in found for verdict in some], lost

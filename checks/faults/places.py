@@ -104,8 +104,8 @@ class Extension:
     def _chain(self, addresses):
         starts, names = self._functions
         found = [names[bisect.bisect(starts, address) - 1] for address in addresses if address]
-        if found and found[-1].startswith("call_"):  # of a row, as its macro has made it
-            found.pop()
+        if found and found[-1].startswith("call_") and found[-1] != "call_prctl":
+            found.pop()  # of a row, as its macro has made it
         return tuple(found)
 
     def holdings(self):
