@@ -205,7 +205,7 @@ def test_everything_that_is_public_can_be_imported_at_once():
 
 
 def without_the_installation(name):
-    """The error of a name's first use after a change of root, in a program that has import prctl."""
+    """The error of a name's first use where the installation cannot be reached any more."""
     program = "import sys, prctl; sys.path.clear(); sys.path_importer_cache.clear(); prctl." + name
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
