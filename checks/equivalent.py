@@ -41,6 +41,8 @@ REASONS = {
     ],
     "what comes next fails in the same way": [
         "src/plan.c same_groups: now == MAP_FAILED [never]",  # EFAULT, for other than no groups
+        # CPython makes no OSError while there is another exception.
+        "_prctlmodule.c by_table: error < 0 [never]",
         # An exception that is set: Python tells no hook then.
         "src/plan.c groups_arguments: group == NULL ||"
         " PyList_SetItem(list, (Py_ssize_t)i, group) < 0 [never]",
