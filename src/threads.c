@@ -239,8 +239,9 @@ now(void)
     if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0)
         return raw[0] * 1000 + raw[1] / 1000000;
 #endif
-    /* A filter refuses that; or the architecture, or libc, has no time of 32 bits. */
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
+    /* A filter refuses that; or the architecture, or libc, has no time of 32 bits. The vDSO has this clock whatever the
+     * machine's is; where it cannot read that one, it would make the call that is refused, and no time would ever pass. */
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
     return (long)time.tv_sec * 1000 + (long)time.tv_nsec / 1000000;
 }
 
