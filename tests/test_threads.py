@@ -1462,6 +1462,42 @@ def test_a_filter_of_the_senders_that_refuses_the_time_is_no_hang(user):
     assert f"thread {tid} has blocked" in text
 
 
+NO_CLOCK = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <time.h>
+
+int
+clock_gettime(clockid_t clock, struct timespec *time)
+{
+    int (*next)(clockid_t, struct timespec *) = (__typeof__(next))dlsym(RTLD_NEXT, "clock_gettime");
+
+    return clock == CLOCK_MONOTONIC_COARSE ? -1 : next(clock, time);
+}
+"""
+WITHOUT_A_CLOCK = """
+import sys
+sys.path.insert(0, {tests!r})
+import errno, prctl, support
+worker = support.Worker()
+worker(support.block_libc_signal)
+support.install_filter(support.refuse("clock_gettime", errno.EPERM))
+try:
+    with prctl.all_threads():
+        prctl.set_timerslack(999)
+except RuntimeError as error:
+    print(f"thread {{worker.tid}} has blocked" in str(error))
+"""
+
+
+def test_without_any_clock_a_thread_that_does_not_answer_is_no_hang(tmp_path):
+    """As where a filter refuses the time, and the vDSO cannot tell it, either."""
+    support.compile_c(NO_CLOCK, tmp_path / "no_clock.so", "-shared", "-fPIC")
+    source = WITHOUT_A_CLOCK.format(tests=str(Path(support.__file__).parent))
+    preloaded = support.fresh_environment(LD_PRELOAD=str(tmp_path / "no_clock.so"))
+    assert support.run_python(source, env=preloaded) == "True\n"
+
+
 @pytest.mark.kernel("seccomp filters")
 def test_a_filter_that_refuses_to_list_threads_again_is_an_error_at_once(user):
     def run():
