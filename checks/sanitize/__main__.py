@@ -33,6 +33,7 @@ VALGRIND = [
     "valgrind",
     "--quiet",
     "--fair-sched=try",  # else threads that only look whether others are done keep these waiting
+    "--max-threads=4000",
     "--num-callers=30",
     "--fullpath-after=",
     "--log-file={reports}/%p",
