@@ -204,6 +204,8 @@ def main():
         "--build", type=Path, default="build/bench", metavar="DIR", help="for what is made"
     )
     options = parser.parse_args()
+    if options.record and options.row:
+        parser.error("--record keeps all rows, not some")
     chosen = [
         row
         for row in rows.table(options.gib)

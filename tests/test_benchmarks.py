@@ -61,6 +61,11 @@ def test_a_row_that_does_not_exist_is_an_error_that_names_those_that_do():
         support.run(sys.executable, "-P", BENCHMARKS, "nonsense")
 
 
+def test_some_rows_cannot_take_the_place_of_all_that_are_kept():
+    with pytest.raises(AssertionError, match="--record keeps all rows"):
+        support.run(sys.executable, "-P", BENCHMARKS, "get_name", "--record")
+
+
 # ---- The documentation
 
 
