@@ -19,12 +19,13 @@ import _prctl
 import _prctl_operations as operations
 import prctl
 
-# What a child can be given: the arguments of Popen and launcher.
+# What a child can be given: the arguments of Popen and launcher. The last four concern no State.
 _Attributes = namedtuple(
     "_Attributes",
-    "pdeathsig no_new_privs user group extra_groups keep ambient inheritable bounding securebits "
-    "child_subreaper timerslack thp_disable seccomp",
+    "no_new_privs user group extra_groups keep ambient inheritable bounding securebits seccomp "
+    "child_subreaper timerslack thp_disable pdeathsig",
 )
+_NO_STATE = (False, None, None, None, 0, 0, None, None, None, None)
 
 
 class _Caller:
@@ -95,9 +96,7 @@ class Popen(subprocess.Popen):
         if subprocess_options.pop("preexec_fn", None) is not None:
             raise ValueError("prctl.Popen has no preexec_fn: its attributes are there instead")
         file, command = _command(args, subprocess_options)
-        now = operations.current_state()
-        raised = _to_raise(now, wanted)
-        steps = _plan(now, raised, wanted, os.getpid())
+        raised, lowered, steps = _prepared(wanted, os.getpid())
 
         def start():
             self._start(file, command, steps, subprocess_options)
@@ -106,7 +105,7 @@ class Popen(subprocess.Popen):
         # The kernel sends the signal when the thread that has started the child ends.
         stay = wanted.pdeathsig and (raised or threading.get_native_id() != os.getpid())
         if raised or stay:
-            _in_new_thread(start, raised, raised & ~now.inheritable, stay)
+            _in_new_thread(start, raised, lowered, stay)
         else:
             start()
         self.args = args
@@ -179,11 +178,10 @@ def launcher(
         parent = os.getpid()
     elif parent is not None:
         parent = _number(parent, "parent", 1, (1 << 31) - 1)
-    now = operations.current_state()
-    lost = _to_raise(now, wanted)
+    lost, _, steps = _prepared(wanted, parent)
     operations._refuse_if(lost, "exec as another than uid 0 takes away what is not ambient:")
     os.stat(_PATH)
-    return _orders(now, 0, wanted, parent)
+    return _orders(steps)
 
 
 def _become(command, wanted, parent):
@@ -191,9 +189,8 @@ def _become(command, wanted, parent):
 
     The errors are those of launcher(), before anything has changed, and of executing the launcher.
     """
-    now = operations.current_state()
-    raised = _to_raise(now, wanted)
-    orders = _orders(now, raised, wanted, parent)
+    raised, _, steps = _prepared(wanted, parent)
+    orders = _orders(steps)
     _raise_ambient(raised)
     try:
         os.execv(_PATH, [*orders, *command])
@@ -217,7 +214,6 @@ def _checked(given):
         raise ValueError("ambient is for a child without user: with user, keep gives capabilities")
     uid, gid, groups = operations.wished_ids(given.user, given.group, given.extra_groups)
     return _Attributes(
-        _maybe(_number, given.pdeathsig, "pdeathsig", 0, signal.SIGRTMAX),
         bool(given.no_new_privs),
         uid,
         gid,
@@ -227,10 +223,11 @@ def _checked(given):
         inheritable,
         bounding,
         _maybe(_word, given.securebits, "securebits"),
+        _maybe(_program, given.seccomp),
         _maybe(bool, given.child_subreaper),
         _maybe(_word, given.timerslack, "timerslack"),
         _maybe(bool, given.thp_disable),
-        _maybe(_program, given.seccomp),
+        _maybe(_number, given.pdeathsig, "pdeathsig", 0, signal.SIGRTMAX),
     )
 
 
@@ -268,6 +265,16 @@ def _program(value):
 
 
 # What that means for a child.
+
+
+def _prepared(wanted, parent):
+    """What to raise as ambient around the launcher's start and to lower after it; its steps."""
+    if wanted[: len(_NO_STATE)] == _NO_STATE:  # the usual child: a third of the time
+        return 0, 0, _plan_of_options(wanted, parent)
+    now = operations.current_state()
+    raised = _to_raise(now, wanted)
+    return raised, raised & ~now.inheritable, _plan(now, raised, wanted, parent)
+
 
 _SYS_ADMIN = 1 << _prctl.CAP_SYS_ADMIN
 
@@ -362,6 +369,14 @@ def _plan(now, raised, wanted, parent):
     wish = _wish(now, started, wanted)
     # no_new_privs is asked for anyway: who starts the launcher may be another process.
     plan = operations.make_plan(started._replace(no_new_privs=False), wish, _asked(wanted))
+    plan += _plan_of_options(wanted, parent)
+    if wanted.seccomp is not None:
+        plan.append(("seccomp", wanted.seccomp))
+    return plan
+
+
+def _plan_of_options(wanted, parent):
+    plan = []
     for option, value in (
         (_prctl.PR_SET_CHILD_SUBREAPER, wanted.child_subreaper),
         (_prctl.PR_SET_TIMERSLACK, wanted.timerslack),
@@ -372,16 +387,14 @@ def _plan(now, raised, wanted, parent):
             plan.append(("prctl", option, int(value)))
     if wanted.pdeathsig and parent is not None:
         plan.append(("parent", parent))
-    if wanted.seccomp is not None:
-        plan.append(("seccomp", wanted.seccomp))
     return plan
 
 
 # The launcher and its arguments.
 
 
-def _orders(now, raised, wanted, parent):
-    return [_PATH, *map(_order, _plan(now, raised, wanted, parent)), "--"]
+def _orders(steps):
+    return [_PATH, *map(_order, steps), "--"]
 
 
 _PATH = os.path.join(os.path.dirname(os.path.abspath(_prctl.__file__)), "_prctl_launcher")
@@ -397,13 +410,13 @@ def _launcher_program():
         there = _identity(os.stat(_PATH))
     except OSError as error:
         missing = error
-    if there and not _is_held():  # not yet, or no more: daemons close whatever is open
-        _held = _above_stderr(os.open(_PATH, os.O_PATH | os.O_CLOEXEC)), there
     if _is_held():
         descriptor, identity = _held
         # Another file may be there by now, with arguments of its own: an upgrade, or a chroot.
         if there != identity and os.path.exists(f"/proc/thread-self/fd/{descriptor}"):
             return f"/proc/self/fd/{descriptor}", (descriptor,)
+    elif there:  # not yet, or no more: daemons close whatever is open
+        _held = _above_stderr(os.open(_PATH, os.O_PATH | os.O_CLOEXEC)), there
     if missing:
         raise missing
     return _PATH, ()

@@ -23,6 +23,8 @@ import time
 
 import pytest
 import support
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 import _prctl_children
 import _prctl_operations as operations
@@ -1228,6 +1230,22 @@ def test_the_launcher_makes_the_planned_calls_and_no_other(wish, root):
             assert name == kind
             numbers = numbers[1:] if kind == "setgroups" else numbers[: len(wanted)]
             assert numbers == wanted
+
+
+MASKS = st.integers(0, (1 << len(prctl.ALL_CAPS)) - 1)
+UIDS = st.tuples(*[st.sampled_from([0, 5])] * 3)
+
+
+@given(UIDS, MASKS, MASKS, MASKS, MASKS, MASKS, st.integers(0, 0xFFF), st.booleans())
+@example((0, 5, 5), 0, 0, 1, 0, 1, 0, False)
+def test_nothing_of_the_state_has_a_step_unless_it_is_asked_for(
+    uids, effective, permitted, inheritable, ambient, bounding, securebits, no_new_privs
+):
+    sets = effective & permitted, permitted, inheritable, ambient & permitted & inheritable
+    now = operations.State(uids, uids, [], *sets, bounding, securebits, no_new_privs)
+    wanted = _prctl_children._Attributes(*_prctl_children._NO_STATE, None, 77, None, None)
+    assert _prctl_children._to_raise(now, wanted) == 0
+    assert _prctl_children._plan(now, 0, wanted, None) == [("prctl", 29, 77)]  # PR_SET_TIMERSLACK
 
 
 # Where the launcher's file is.

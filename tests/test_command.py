@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 import pytest
 import support
@@ -873,14 +874,14 @@ def test_the_signal_comes_when_the_shell_that_started_it_ends():
 def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
     def orphan():
         starter = os.getppid()
-        state = _prctl_cli.operations.current_state
+        prepared = children._prepared
 
-        def after_its_end():
+        def after_its_end(*arguments):
             os.kill(starter, signal.SIGKILL)
             assert support.in_time(lambda: os.getppid() != starter)
-            return state()
+            return prepared(*arguments)
 
-        _prctl_cli.operations.current_state = after_its_end
+        children._prepared = after_its_end
         try:
             _prctl_cli.main(["exec", "--pdeathsig", "TERM", "--", "echo", "never"])
         finally:
@@ -895,7 +896,8 @@ def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
             os.dup2(writer, 2)
             if os.fork() == 0:
                 orphan()
-            signal.pause()
+            time.sleep(60)  # the orphan ends it before
+            os._exit(1)
         os.close(writer)
         with open(reader) as pipe:
             text = pipe.read()
