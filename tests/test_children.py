@@ -239,6 +239,15 @@ def test_seccomp_with_sys_admin_in_place_of_no_new_privs(root):
         assert mask(status, name) == NET_RAW
 
 
+@pytest.mark.kernel("seccomp filters")
+def test_seccomp_where_no_new_privs_is_set_already():
+    def ask():
+        prctl.set_no_new_privs()
+        return child(seccomp=ALLOW)["Seccomp"]
+
+    assert support.in_child(ask, user=True) == "2"
+
+
 @pytest.mark.kernel("seccomp filters", "subreaper")
 def test_all_of_it_at_once(starter, root):
     support.needs_kernel("THP_DISABLE", 42)
@@ -1392,6 +1401,37 @@ def test_ambient_outlives_asking_for_the_ids_that_the_child_has_anyway(root):
     assert mask(support.in_child(run), "CapEff") == NET_RAW
 
 
+@pytest.mark.parametrize(
+    ("uids", "no_new_privs"),
+    [
+        ((0, 0, 0), False),
+        ((0, 0, 0), True),
+        ((1, 1, 1), False),
+        ((1, 1, 1), True),
+        # With no_new_privs, exec may make the effective id the real one.
+        ((0, 1, 0), False),
+        ((1, 0, 0), False),
+    ],
+)
+def test_exec_gives_what_a_plan_begins_with(uids, no_new_privs, root):
+    def run():
+        prctl.set_keepcaps(True)
+        os.setresuid(*uids)
+        prctl.cap_permitted.limit("net_raw", "chown", "setpcap")
+        prctl.cap_inheritable |= {"net_raw", "chown"}
+        prctl.cap_ambient.add("net_raw")
+        if no_new_privs:
+            prctl.set_no_new_privs()
+        return _prctl_children._after_exec(operations.current_state()), plain()
+
+    expected, status = support.in_child(run)
+    assert status["Uid"].split()[:3] == list(map(str, expected.uids))
+    assert mask(status, "CapPrm") == expected.permitted
+    assert mask(status, "CapEff") == expected.effective
+    assert mask(status, "CapInh") == expected.inheritable
+    assert mask(status, "CapAmb") == expected.ambient
+
+
 # What a namespace has no number for reads as 65534, nobody.
 
 
@@ -1408,6 +1448,21 @@ def test_ids_that_only_look_like_those_asked_for_are_changed_all_the_same(groups
     found = support.in_child(with_groups)
     assert found["Uid"].split() == found["Gid"].split() == ["165534"] * 4
     assert found["Groups"] == "165534"
+
+
+@pytest.mark.parametrize("what", ["user", "group"])
+def test_one_id_that_only_looks_like_the_one_asked_for_is_changed_all_the_same(what, root):
+    asked = {"user": {"user": 65534, "group": 0, "extra_groups": []}, "group": {"group": 65534}}
+
+    def run(outside):
+        os.setgroups([])
+        if what == "user":
+            os.setresgid(0, 0, 0)
+        with prctl.Popen(["cat"], stdin=-1, **asked[what]) as cat:
+            return outside(cat.pid)
+
+    found = support.in_user_namespace(run)
+    assert found["Uid" if what == "user" else "Gid"].split() == ["165534"] * 4
 
 
 @pytest.mark.parametrize(

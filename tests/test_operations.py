@@ -897,6 +897,21 @@ def test_a_capability_that_only_seems_to_leave_the_bounding_set_is_found_out(roo
 
 
 @pytest.mark.kernel("seccomp filters")
+def test_no_new_privs_that_only_seems_to_be_set_is_found_out(root):
+    def run():
+        worker = Worker()
+        program = support.refuse("prctl", 0, 38)  # PR_SET_NO_NEW_PRIVS
+        worker(prctl.set_seccomp, prctl.SECCOMP_MODE_FILTER, program)
+        try:
+            drop_privileges(**NUMBERS)
+        except RuntimeError as error:
+            return worker.tid, str(error)
+
+    tid, text = in_child(run)
+    assert text.endswith(f"thread {tid}: NoNewPrivs is 0, not 1")
+
+
+@pytest.mark.kernel("seccomp filters")
 def test_a_call_that_only_seems_to_succeed_in_every_thread_is_found_out(root):
     def run():
         Worker()
