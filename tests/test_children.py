@@ -1432,6 +1432,23 @@ def test_exec_gives_what_a_plan_begins_with(uids, no_new_privs, root):
     assert mask(status, "CapAmb") == expected.ambient
 
 
+@pytest.mark.parametrize("uids", [(0, 1, 0), (1, 0, 0), (1, 2, 1)])
+def test_ids_that_differ_leave_a_child_what_they_leave_one_of_subprocess(uids, root):
+    command = [support.tool("setpriv"), "--dump"]
+
+    def run():
+        prctl.set_keepcaps(True)
+        os.setresuid(*uids)
+        prctl.cap_inheritable.add("net_raw")
+        prctl.cap_ambient.add("net_raw")
+        ask = lambda: prctl.set_pdeathsig(signal.SIGTERM)  # noqa: E731
+        usual = subprocess.check_output(command, preexec_fn=ask, text=True)
+        return usual, says(command, pdeathsig=signal.SIGTERM)
+
+    usual, ours = support.in_child(run)
+    assert ours == usual.strip()
+
+
 # What a namespace has no number for reads as 65534, nobody.
 
 
