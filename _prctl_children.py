@@ -46,6 +46,7 @@ class Popen(subprocess.Popen):
     *pdeathsig*: the signal that the child gets when this process ends; it does not matter which
     thread starts the child, and that it may end earlier. exec clears it if the command is set-uid,
     has file capabilities, or gains capabilities for being executed by uid 0.
+    Before Linux 6.16 exec clears it, and what is ambient, also where real and effective ids differ.
     *no_new_privs*: no exec shall give the child privileges.
     *user*, *group*, *extra_groups*: ids, all three of each. With *user* the other two default to
     the account's, and no capability is left, unless *user* is root.

@@ -46,7 +46,8 @@ OPTION(SET_PDEATHSIG, 1, set_pdeathsig, "(signal, /)", ONE, by_table, TAKES(SIGN
        "is alive. If the parent has gone already, nothing comes: compare os.getppid()\n"
        "afterwards. The request is cleared by fork, by any change of the effective or\n"
        "file system ids, and by exec of a program that is set-uid or has file\n"
-       "capabilities: ask after changing ids.\n\n"
+       "capabilities, before Linux 6.16 of any program where real and effective ids\n"
+       "differ: ask after changing ids.\n\n"
        "ValueError for a number that is no signal.")
 OPTION(GET_PDEATHSIG, 2, get_pdeathsig, "()", NONE, by_table, TAKES(OUT), WRITES_INT,
        NO_PRIVILEGE, THREAD, "2.3.15",
