@@ -1373,6 +1373,7 @@ steps = {
     "limit inheritable": lambda: prctl.cap_inheritable.limit("kill"),
     "clear permitted": lambda: prctl.cap_permitted.clear(),
     "clear ambient": lambda: prctl.cap_ambient.clear(),
+    "list ambient of nothing": lambda: set(prctl.cap_ambient),
 }
 for name, function in steps.items():
     step(name)
@@ -1413,6 +1414,7 @@ COUNTS = {
     "limit permitted": ["capget", "capset"],
     "limit inheritable": ["capget", "capset"],
     "clear permitted": ["capget", "capset"],
+    "list ambient of nothing": ["capget", "prctl"],
     "unknown": [],
     "bounding true": [],
 }
