@@ -1367,6 +1367,23 @@ def test_a_blocked_thread_is_named_when_no_descriptor_is_left_to_look_for_it(use
 
 
 @pytest.mark.kernel("blocked signals")
+def test_threads_that_are_held_sleep(user):
+    look = 'sleep 0.3; for time in 1 2 3 4 5; do cat "$@"; sleep 0.05; done'
+
+    def run():
+        held = [f"/proc/{os.getpid()}/task/{Worker().tid}/stat" for _ in range(4)]
+        Worker()(block_libc_signal)  # it is waited for: the others stay in the handler for a second
+        with subprocess.Popen(["sh", "-c", look, "sh", *held], stdout=-1, text=True) as witness:
+            prctl.set_proctitle("a title")
+            lines = witness.communicate()[0].splitlines()
+        return [line.rpartition(")")[2].split()[0] for line in lines]
+
+    states = in_child(run, user=user)
+    assert len(states) == 20
+    assert states.count("R") < 10
+
+
+@pytest.mark.kernel("blocked signals")
 def test_other_signals_do_not_keep_the_sender_from_looking(user):
     """A profiler interrupts it a thousand times a second, always before it would look."""
 
