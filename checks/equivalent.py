@@ -71,6 +71,11 @@ REASONS = {
         "src/threads.c threads_run_held: count < most [always]",  # both are 16
         "src/threads.c threads_run_held: count < (int)COUNT(report.first) [always]",
     ],
+    "only a shortcut: what comes next gives the same": [
+        "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
+        "src/convert.c text_from_str: (size_t)characters <= limit [never]",
+        "src/convert.c integer_get: PyLong_Check(object) [never]",
+    ],
     "what is then done twice, or to nothing, does nothing": [
         "_prctlmodule.c name_get: utf8 == NULL [always]",
         "_prctlmodule.c name_get: utf8 == NULL && PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)"

@@ -147,7 +147,7 @@ signed_get(PyObject *object, const char *what, long *value)
     Py_DECREF(integer);
     if (overflows)
         overflow(what, "a long");
-    return overflows || (*value == -1 && PyErr_Occurred()) ? -1 : 0;
+    return *value == -1 && PyErr_Occurred() ? -1 : 0; /* what overflows is -1, too */
 }
 
 int

@@ -56,6 +56,7 @@ _SYSCALLS = {
     "clock_gettime": (228, 265, 113, 260),
     "lseek": (8, 140, 62, 19),  # on i686 what libc's lseek() calls: _llseek(2)
     "sched_setscheduler": (144, 156, 119, 156),
+    "fsetxattr": (190, 228, 7, 226),
 }
 
 

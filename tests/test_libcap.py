@@ -980,6 +980,16 @@ def test_a_rootid_that_the_namespace_does_not_have_is_an_error_that_says_so(file
     assert "rootid must be a user that this user namespace has" in text
 
 
+@pytest.mark.kernel("seccomp filters")
+def test_a_refusal_without_a_rootid_is_not_blamed_on_it(file):
+    def run():
+        support.install_filter(support.refuse("fsetxattr", errno.EINVAL))
+        with open(file, "rb") as opened:
+            return support.error_of(Capabilities("kill").to_file, opened.fileno())
+
+    assert "rootid" not in support.in_child(run)[2]
+
+
 def test_capabilities_of_a_root_that_the_namespace_does_not_have_cannot_be_read(file):
     Capabilities("kill").to_file(file, rootid=1000)
     number, _, text = in_namespace_of_user(lambda: support.error_of(Capabilities.from_file, file))
