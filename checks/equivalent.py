@@ -106,12 +106,15 @@ REASONS = {
         "src/threads.c is_ours: info->si_code != SI_QUEUE || info->si_pid != all.pid [never]",
     ],
     "only what was left in memory makes the difference: valgrind sees it": [
+        "src/proctitle.c move: mm_map_read(&map) < 0 [never]",  # the kernel refuses such a map
         "src/sets.c sets_set_within: sets_get(&sets) < 0 [never]",
         "src/sets.c ambient_lacks: sets_get(&sets) < 0 [never]",
         "src/sets.c change_thread_sets: sets_get(&old) < 0 [never]",
         "src/memory.c read_stat: strlen(next) < 4 [never]",
     ],
     "only what two threads do at the same moment makes the difference": [
+        "src/proctitle.c move_with_map: !threads_stand_still() && map.brk != (unsigned long)sbrk(0)"
+        " [never]",
         # A signal comes late, after the table has grown, and just then another broadcast waits.
         "src/threads.c is_ours: is_within(info->si_value.sival_ptr, former[i].slots,"
         " former[i].capacity) [never]",

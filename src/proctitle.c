@@ -35,7 +35,7 @@ static struct {
 __attribute__((constructor)) static void
 remember_argv(int argc, char **argv, char **Py_UNUSED(envp))
 {
-    if (argc < 1 || argv == NULL || argv[0] == NULL)
+    if (argv[0] == NULL) /* a program without arguments, or one that has changed them */
         return;
     argv_area.start = argv_area.end = argv[0];
     for (int i = 0; i < argc && argv[i] == argv_area.end; i++)

@@ -408,13 +408,16 @@ int main(int argc, char **argv)
             argv[argc - i] = argv[i];
             argv[i] = other;
         }
-    same_order = !getenv("REVERSE_ARGV");
+    if (getenv("NO_ARGV"))
+        argv[0] = NULL;
+    same_order = !getenv("REVERSE_ARGV") && !getenv("NO_ARGV");
     if (getenv("MOVE_ENVIRON"))
         environ = variables;
     Py_InitializeEx(0);
     failed = PyRun_SimpleString(
         "import prctl\\n"
         "before = prctl.get_proctitle()\\n"
+        "import os; exec(os.environ.get('BEFORE_IT', ''))\\n"
         "prctl.set_proctitle('embedded ' + 'x' * 1000)\\n"
         "with open('/proc/self/cmdline') as file:\\n"
         "    print(repr((before, file.read(), prctl.get_proctitle())), flush=True)\\n");
@@ -445,11 +448,38 @@ HOMES = {"HOMES": "PYTHONHOME", "PATHS": "PYTHONPATH"}
 
 
 @pytest.mark.kernel("command line", "memory map")
-@pytest.mark.parametrize("variables", [{}, {"MOVE_ENVIRON": "1"}, {"REVERSE_ARGV": "1"}], ids=str)
-def test_an_embedded_interpreter_can_have_a_title(embedding, variables):
+@pytest.mark.parametrize("change", [None, "MOVE_ENVIRON", "REVERSE_ARGV", "NO_ARGV"])
+def test_an_embedded_interpreter_can_have_a_title(embedding, change):
     title = "embedded " + "x" * 1000
-    _, shown, answer = embedded(embedding, "one", "two", "three", **variables)
+    changes = {change: "1"} if change else {}
+    _, shown, answer = embedded(embedding, "one", "two", "three", **changes)
     assert (shown, answer) == (title + "\0", title)
+
+
+@pytest.mark.kernel("command line", "seccomp filters")
+def test_without_moving_a_program_that_has_lost_its_argv_has_the_kernels(embedding):
+    before = f"""
+import sys
+sys.path.insert(0, {str(Path(support.__file__).parent)!r})
+import support
+support.install_filter(support.refuse("prctl", 1, 35))  # PR_SET_MM
+"""
+    _, shown, answer = embedded(embedding, "one", "two", NO_ARGV="1", BEFORE_IT=before)
+    assert answer == ("embedded " + "x" * 1000)[: len(f"{embedding} one two")]
+    assert shown.rstrip("\0") == answer
+
+
+def test_without_proc_and_argv_it_is_an_error(embedding, root):
+    before = """
+os.chroot("/dev")
+try:
+    prctl.set_proctitle("no place")
+except OSError as error:
+    print(repr(str(error)), flush=True)
+os._exit(0)
+"""
+    text = embedded(embedding, "one", NO_ARGV="1", BEFORE_IT=before)
+    assert text == "[Errno 2] No such file or directory: neither can arg_start be moved nor argv be found"
 
 
 @pytest.mark.kernel("memory map")
@@ -637,6 +667,21 @@ def steps():
 @pytest.mark.parametrize("step", ["second", "long", "not ASCII", "get"])
 def test_no_later_call_makes_a_system_call(step, steps):
     assert steps[step] == []
+
+
+def test_the_first_call_has_each_other_thread_stand_still():
+    source = """
+import threading, prctl
+done = threading.Event()
+for _ in range(3):
+    threading.Thread(target=done.wait).start()
+step("first")
+prctl.set_proctitle("first")
+step("end")
+done.set()
+"""
+    calls = support.traced_steps(source, "rt_tgsigqueueinfo")["first"]
+    assert len([call for call in calls if call.startswith("rt_tgsigqueueinfo(")]) == 3
 
 
 @pytest.mark.parametrize("threads", [0, 3])
