@@ -40,11 +40,10 @@ record_get(cap_t caps, unsigned char record[RECORD_SIZE])
 {
     ssize_t length = cap_copy_ext(record, caps, RECORD_SIZE);
 
-    if (length < 0)
-        return -1;
     if (length == RECORD_SIZE && record[RECORD_HEADER - 1] == RECORD_BYTES)
         return 0;
-    errno = EINVAL;
+    if (length >= 0)
+        errno = EINVAL;
     return -1;
 }
 

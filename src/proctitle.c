@@ -149,13 +149,13 @@ use_argv(void)
         argv_area.start = (char *)(uintptr_t)map.arg_start;
         argv_area.end = (char *)(uintptr_t)map.arg_end;
     }
-    if (argv_area.start == NULL || argv_area.end - argv_area.start < 2) {
+    if (argv_area.end - argv_area.start < 2) {
         errno = ENOTSUP;
         return -1;
     }
     title.area = argv_area.start;
     title.capacity = (size_t)(argv_area.end - argv_area.start) - 1;
-    if (title.capacity > TITLE_MAX)
+    if (title.capacity > TITLE_MAX) /* others may write there, too */
         title.capacity = TITLE_MAX;
     title.marker = argv_area.end - 1;
     title.marker_may_be_nul = 1;
