@@ -27,6 +27,7 @@ REASONS = {
         "src/convert.c text_get: return 0; [returns 1]",
         "src/convert.c writable_get: return 0; [returns 1]",
         "src/memory.c exe_fd_get: return 0; [returns 1]",
+        "src/audit.c audit_exec: return 0; [returns 1]",
         "src/memory.c vma_name_get: return 0; [returns 1]",
         "src/proctitle.c use_argv: return 0; [returns 1]",
         "src/proctitle.c use_own_area: return 0; [returns 1]",
@@ -42,6 +43,8 @@ REASONS = {
         "src/plan.c audit_step: return 0; [returns 1]",
     ],
     "what comes next fails in the same way": [
+        "src/memory.c map_class: class == NULL [never]",
+        "src/memory.c map_class: class != NULL [never]",  # and there is no exception to match
         "src/plan.c same_groups: now == MAP_FAILED [never]",  # EFAULT, for other than no groups
         # CPython makes no OSError while there is another exception.
         "_prctlmodule.c by_table: error < 0 [never]",
@@ -74,6 +77,7 @@ REASONS = {
         "src/threads.c threads_run_held: count < (int)COUNT(report.first) [always]",
     ],
     "only a shortcut: what comes next gives the same": [
+        "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",
         "src/convert.c integer_get: PyLong_Check(object) [never]",
@@ -110,6 +114,7 @@ REASONS = {
         "src/threads.c is_ours: info->si_code != SI_QUEUE || info->si_pid != all.pid [never]",
     ],
     "only what was left in memory makes the difference: valgrind sees it": [
+        "src/sets.c has_effective: sets_get(&sets) == 0 [always]",
         "src/proctitle.c move: mm_map_read(&map) < 0 [never]",  # the kernel refuses such a map
         "src/sets.c sets_set_within: sets_get(&sets) < 0 [never]",
         "src/sets.c ambient_lacks: sets_get(&sets) < 0 [never]",

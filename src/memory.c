@@ -186,11 +186,10 @@ field_get(PyObject *tuple, int field, unsigned long long limit, uint64_t *value)
         return -1;
     *value = PyLong_AsUnsignedLongLong(integer);
     Py_DECREF(integer);
-    if (PyErr_Occurred() ? PyErr_ExceptionMatches(PyExc_OverflowError) : *value > limit) {
-        overflow(field_names[field], limit == UINT32_MAX ? "32 bits" : "64 bits");
-        return -1;
-    }
-    return PyErr_Occurred() ? -1 : 0;
+    if (!PyErr_Occurred() && *value <= limit)
+        return 0;
+    overflow(field_names[field], limit == UINT32_MAX ? "32 bits" : "64 bits"); /* all that can go wrong with an int */
+    return -1;
 }
 
 /* A descriptor, or -1: the executable stays. */

@@ -364,6 +364,8 @@ NO_VALUES = [
     *(({field: bad}, OverflowError, field) for field in FIELDS for bad in (-1, 2**64, -(2**64))),
     ({"auxv": -1}, OverflowError, "auxv"),
     ({"auxv": 2**64}, OverflowError, "auxv"),
+    ({"auxv_size": 2**32}, OverflowError, "auxv_size does not fit 32 bits"),
+    ({"start_code": 2**64}, OverflowError, "start_code does not fit 64 bits"),
     ({"auxv": b"x" * 16, "auxv_size": 17}, ValueError, "16 bytes"),
     ({"auxv": b"", "auxv_size": 1}, ValueError, "0 bytes"),
 ]

@@ -954,6 +954,16 @@ def test_the_first_end_is_put_back_when_the_second_is_refused():
     assert made[2][1] != made[0][1]
 
 
+@pytest.mark.kernel("command line", "seccomp filters")
+def test_argv_is_overwritten_when_the_second_end_is_refused(user):
+    def show():
+        for number, field in (EPERM, MM_MAP), (0, ARG_START), (EPERM, ARG_END):
+            refuse(number, field)
+        return shown_after("webd")
+
+    assert support.in_child(show, user=user) == b"webd\0"
+
+
 @pytest.mark.kernel("memory map")
 @pytest.mark.parametrize("low", [False, True], ids=["down", "up"])
 def test_the_start_is_never_behind_the_end_whether_they_move_up_or_down(low):
