@@ -44,6 +44,7 @@ REASONS = {
     ],
     "what comes next fails in the same way": [
         "src/memory.c map_class: class == NULL [never]",
+        "src/memory.c set_mm_map: !PyTuple_Check(arguments[0]) [never]",
         "src/memory.c map_class: class != NULL [never]",  # and there is no exception to match
         "src/plan.c same_groups: now == MAP_FAILED [never]",  # EFAULT, for other than no groups
         # CPython makes no OSError while there is another exception.
@@ -78,6 +79,7 @@ REASONS = {
     ],
     "only a shortcut: what comes next gives the same": [
         "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
+        "_prctl_operations.py _verify: usual.issubset(status.split(b'\\n')) [never]",
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",
         "src/convert.c integer_get: PyLong_Check(object) [never]",

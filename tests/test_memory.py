@@ -366,6 +366,7 @@ NO_VALUES = [
     ({"auxv": 2**64}, OverflowError, "auxv"),
     ({"auxv_size": 2**32}, OverflowError, "auxv_size does not fit 32 bits"),
     ({"start_code": 2**64}, OverflowError, "start_code does not fit 64 bits"),
+    ({"auxv_size": 2**32, "exe_fd": 3}, OverflowError, "auxv_size"),
     ({"auxv": b"x" * 16, "auxv_size": 17}, ValueError, "16 bytes"),
     ({"auxv": b"", "auxv_size": 1}, ValueError, "0 bytes"),
 ]
