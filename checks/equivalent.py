@@ -79,6 +79,8 @@ REASONS = {
     ],
     "only a shortcut: what comes next gives the same": [
         "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
+        "_prctl_children.py _prepared: wanted[:len(_NO_STATE)] == _NO_STATE [never]",
+        "_prctl_children.py _checked: 0 [never]",
         "_prctl_operations.py _verify: usual.issubset(status.split(b'\\n')) [never]",
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",

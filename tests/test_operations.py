@@ -972,6 +972,22 @@ def test_python_threads_that_call_it_at_once_all_succeed(root):
     assert in_child(run) == {expected()}
 
 
+@pytest.mark.parametrize(
+    ("state", "flags", "expected"),
+    [
+        ("S", 0x400040, False),
+        ("S", 0x400010, True),  # PF_IO_WORKER: io_uring's
+        ("S", 0x404000, True),  # PF_USER_WORKER: vhost's
+        ("R", 0x400010, True),
+        ("Z", 0x400040, True),
+        ("X", 0x400040, True),
+    ],
+)
+def test_who_runs_no_code_needs_no_drop(state, flags, expected, tmp_path):
+    (tmp_path / "stat").write_text(f"7 (a) S 16 (b) {state} 1 7 7 0 -1 {flags} 16 16 16\n")
+    assert bool(operations.runs_no_code(tmp_path)) is expected
+
+
 # ---- User namespaces
 
 
