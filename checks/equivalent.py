@@ -43,6 +43,9 @@ REASONS = {
         "src/plan.c audit_step: return 0; [returns 1]",
     ],
     "what comes next fails in the same way": [
+        "_prctl_children.py _to_raise: raised and now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE"
+        " [never]",
+        "_prctl_children.py _launcher_program: missing [never]",
         "src/memory.c map_class: class == NULL [never]",
         "src/memory.c set_mm_map: !PyTuple_Check(arguments[0]) [never]",
         "src/memory.c map_class: class != NULL [never]",  # and there is no exception to match
@@ -81,6 +84,9 @@ REASONS = {
         "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
         "_prctl_children.py _prepared: wanted[:len(_NO_STATE)] == _NO_STATE [never]",
         "_prctl_children.py _checked: 0 [never]",
+        "_prctl_children.py _plan_of_options: None [never]",
+        "_prctl_children.py _above_stderr: descriptor > 2 [never]",
+        "_prctl_cli.py _securebits: _wrong(f'Unknown securebit: {word}') [never]",  # it raises
         "_prctl_operations.py _verify: usual.issubset(status.split(b'\\n')) [never]",
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",

@@ -1011,6 +1011,7 @@ def test_descriptors_of_the_child(held, monkeypatch):
         os.set_inheritable(writer, True)
         return (
             usual,
+            fds(),
             fds(pass_fds=[high]),
             fds(pass_fds=iter([high])),
             fds(close_fds=False) - {str(writer)} - {str(high)},
@@ -1018,8 +1019,8 @@ def test_descriptors_of_the_child(held, monkeypatch):
             str(reader) in fds(close_fds=False),
         )
 
-    usual, passed, iterated, unclosed, has, has_not = support.in_child(run)
-    assert usual == {"0", "1", "2", "3"}
+    usual, closed, passed, iterated, unclosed, has, has_not = support.in_child(run)
+    assert usual == closed == {"0", "1", "2", "3"}
     assert passed == iterated == {*usual, "100"}
     assert usual <= unclosed
     assert (has, has_not) == (True, False)
@@ -1097,6 +1098,10 @@ def test_a_launcher_is_a_list_of_str():
     found = prctl.launcher(pdeathsig=9, no_new_privs=True, seccomp=ALLOW)
     assert all(isinstance(part, str) for part in found)
     assert found[-1] == "--"
+
+
+def test_the_masks_of_a_launcher_list_are_hexadecimal(root):
+    assert any(part.startswith("capset=0x") for part in prctl.launcher(inheritable=["chown"]))
 
 
 def test_the_parent_of_a_launcher_list():
