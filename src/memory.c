@@ -288,10 +288,8 @@ static int
 area_get(PyObject *address, PyObject *length, Py_buffer *buffer, unsigned long area[2])
 {
     if (!PyObject_CheckBuffer(address)) {
-        if (length == NULL) {
-            PyErr_SetString(PyExc_TypeError, "set_vma_anon_name() missing required argument 'length'");
-            return -1;
-        }
+        if (length == NULL)
+            return PyErr_SetString(PyExc_TypeError, "set_vma_anon_name() missing required argument 'length'"), -1;
         return unsigned_get(address, "address", &area[0]) < 0 ? -1 : unsigned_get(length, "length", &area[1]);
     }
     if (writable_get(address, "address", buffer) < 0)

@@ -632,6 +632,11 @@ ROWS = [
 # ---- Nothing changes
 
 
+def test_an_address_without_a_length_is_a_type_error():
+    with pytest.raises(TypeError, match="missing required argument 'length'"):
+        prctl.set_vma_anon_name(4096, name="x")
+
+
 @pytest.mark.parametrize(("name", "args", "kwargs", "error", "word"), ROWS)
 def test_bad_arguments_are_the_error_they_deserve_and_change_nothing(
     name, args, kwargs, error, word
