@@ -34,6 +34,7 @@ import re
 import subprocess
 import sys
 import textwrap
+import threading
 import traceback
 from dataclasses import dataclass, field
 
@@ -205,7 +206,7 @@ def check_needs(process, user):
 
 
 def may_execute_python():
-    return os.access(sys.executable, os.X_OK)
+    return os.access(sys.executable, os.X_OK) and os.access(os.__file__, os.R_OK)
 
 
 def ways():
@@ -230,9 +231,25 @@ def import_beforehand(process):
                     importlib.import_module(alias.name)
 
 
+def let_join_wait_for_the_end():
+    """Before CPython 3.13 it returns a moment before the thread has ended.
+
+    Where that thread has dropped what another needs to change the ids, glibc aborts the process.
+    """
+    join = threading.Thread.join
+
+    def join_and_wait(thread, timeout=None):
+        join(thread, timeout)
+        task = f"/proc/self/task/{thread.native_id}"
+        assert thread.is_alive() or support.in_time(lambda: not os.path.exists(task))
+
+    threading.Thread.join = join_and_wait
+
+
 def show_python(process):
     """Run the doctests of a process and its blocks of Python; what is wrong, as a text."""
     prctl.set_dumpable(True)  # as exec would after the change of user
+    let_join_wait_for_the_end()
     names = {"__name__": "__main__"}
     if process.page.startswith("prctl."):  # a docstring need not say what it belongs to
         names["prctl"] = prctl

@@ -73,7 +73,8 @@ LEAKS = Kind(
 ADDRESS = dataclasses.replace(
     LEAKS,
     finds="errors of memory, and undefined behaviour",
-    tests=["tests"],
+    # Its malloc is not what counts blocks; what a call does not give back is another kind's.
+    tests=["tests", "--ignore=tests/test_references.py"],
     # No leaks: the search for them hangs in a process that may not make all system calls.
     environment=LEAKS.environment | {"ASAN_OPTIONS": f"{ASAN}:detect_leaks=0"},
 )
@@ -123,8 +124,24 @@ QUICK = {
 # Tests that cannot be run so, and why.
 WITHOUT = {
     "address": {
+        "test_benchmarks.py::test_a_line_of_the_table_fits_the_terminal": "ten times the memory",
         "test_build.py::test_the_extension_needs_no_libraries_but_libc_and_libcap": "gcc's, here",
         "test_children.py::test_after_a_chroot": "the launcher needs libc with a sanitizer",
+        "test_fuzz.py::test_a_hang_is_found": "pytest-timeout takes the alarm of the fuzzer",
+        **dict.fromkeys(
+            [
+                f"test_hostile.py::test_it_is_done_or_refused_as_documented[{user}-RLIMIT_AS"
+                for user in ("root", "user")
+            ],
+            "the sanitizer itself takes 20 TiB of addresses",
+        ),
+        **dict.fromkeys(
+            [
+                f"test_hostile.py::test_with_a_system_call_refused_it_is_done_or_an_error[{what}"
+                for what in ("set_proctitle", "Popen", "launcher")
+            ],
+            "the sanitizer itself ends a process that may not call mmap(2)",
+        ),
         "test_libcap.py::test_no_descriptor_and_no_memory_is_left_behind": "freed memory is kept",
         "test_new_options.py::test_all_memory_may_be_merged_and_again_not": (
             "the kernel walks through the sanitizer's address space, also for a program in C"
