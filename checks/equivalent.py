@@ -108,6 +108,7 @@ REASONS = {
     ],
     "nothing that there is can make the difference": [
         "src/capability.c record_get: length >= 0 [never]",  # a libcap with another record
+        "src/threads.c status_has: hex == NULL [never]",  # each kernel has these lines
         "src/process.c read_file: (got > 0 && length < size) [never]",  # /proc comes in one piece
         # A libcap that has no name for what the table has.
         "src/sets.c capability_name: (size_t)number < COUNT(capabilities) [never]",
@@ -138,6 +139,7 @@ REASONS = {
         "src/proctitle.c move_with_map: !threads_stand_still() && map.brk != (unsigned long)sbrk(0)"
         " [never]",
         # A signal comes late, after the table has grown, and just then another broadcast waits.
+        "src/threads.c make_table: former[i].slots == NULL [never]",
         "src/threads.c is_ours: is_within(info->si_value.sival_ptr, former[i].slots,"
         " former[i].capacity) [never]",
         "src/threads.c answer: !atomic_compare_exchange_strong(&slot->state, &sent, TAKEN) [never]",
@@ -149,6 +151,15 @@ REASONS = {
         "src/threads.c count_and_wake: atomic_fetch_add(counter, 1) + 1 =="
         " atomic_load(&all.expected) [never]",
         "src/threads.c now: syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0 [never]",
+        # The next time tgkill(2) says that the thread has ended.
+        'src/threads.c task_state: read_task(tid, "stat", stat, sizeof stat) <= 0 [never]',
+        "src/threads.c task_state: errno == ENOENT || errno == ESRCH [never]",
+        "src/threads.c task_state: errno == ENOENT [never]",
+        "src/threads.c task_state: errno == ESRCH [never]",
+        "src/threads.c look_after: waited < SEND_AGAIN_AFTER ||"
+        ' read_task(slot->tid, "status", status, sizeof status) <= 0 [never]',
+        "src/threads.c look_after: waited < SEND_AGAIN_AFTER [never]",
+        'src/threads.c look_after: read_task(slot->tid, "status", status, sizeof status) <= 0 [never]',
         "src/threads.c look_after: waited >= REFUSAL [always]",
         "src/threads.c look_after: waited >= PATIENCE [never]",
         "src/threads.c remember_without_user_mode: remembered <= i [always]",

@@ -368,7 +368,7 @@ task_state(pid_t tid)
     return flags & (PF_IO_WORKER | PF_USER_WORKER) || state == 'Z' ? 'W' : state;
 }
 
-/* Whether the signal is in a set of proc_pid_status(5), such as "SigBlk:". */
+/* Whether the signal is in a set of proc_pid_status(5), such as "SigBlk:\t". */
 static int
 status_has(const char *status, const char *set)
 {
@@ -377,9 +377,7 @@ status_has(const char *status, const char *set)
 
     if (hex == NULL)
         return 0;
-    for (hex += strlen(set); *hex == '\t' || *hex == ' '; hex++)
-        ;
-    for (; *hex != '\n' && *hex != '\0'; hex++)
+    for (hex += strlen(set); *hex != '\n' && *hex != '\0'; hex++)
         mask = mask << 4 | (unsigned long long)(*hex <= '9' ? *hex - '0' : *hex - 'a' + 10);
     return mask >> (THREAD_SIGNAL - 1) & 1;
 }
@@ -461,11 +459,11 @@ look_after(struct slot *slot, long waited)
     if (state == 'T' || state == 't') {
         if (waited >= REFUSAL)
             fail(0, slot->tid, "is stopped");
-    } else if (status_has(status, "SigBlk:")) {
+    } else if (status_has(status, "SigBlk:\t")) {
         /* For a moment libc blocks the signal itself: when it starts a thread or, in the kernel all the while, a process. */
         if (waited >= REFUSAL && state == 'S')
             fail(0, slot->tid, "has blocked the signal that libc keeps for this");
-    } else if (!status_has(status, "SigPnd:") && waited / SEND_AGAIN_AFTER != (waited - 10) / SEND_AGAIN_AFTER) {
+    } else if (!status_has(status, "SigPnd:\t") && waited / SEND_AGAIN_AFTER != (waited - 10) / SEND_AGAIN_AFTER) {
         all.is_under_way = 1; /* somebody else has taken it, it seems; should it come twice, the second is ignored */
         (void)send_signal(slot);
     }

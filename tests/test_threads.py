@@ -1342,23 +1342,29 @@ def test_a_blocked_thread_is_named_however_many_groups_the_process_is_in(root):
     assert f"thread {tid} has blocked" in text
 
 
+@contextlib.contextmanager
+def only_a_descriptor_for_the_list_of_threads():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    taken = []
+    with contextlib.suppress(OSError):
+        while True:
+            taken.append(os.dup(0))
+    os.close(taken.pop())
+    yield
+    for descriptor in taken:
+        os.close(descriptor)
+
+
 def test_a_blocked_thread_is_named_when_no_descriptor_is_left_to_look_for_it(user):
     def run():
         worker = Worker()
         worker(block_libc_signal)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-        taken = []
-        with contextlib.suppress(OSError):
-            while True:
-                taken.append(os.dup(0))
-        os.close(taken.pop())  # for the list of threads
-        try:
-            everywhere(prctl.set_no_new_privs)
-            text = "no error"
-        except (RuntimeError, OSError) as error:
-            text = str(error)
-        for descriptor in taken:
-            os.close(descriptor)
+        with only_a_descriptor_for_the_list_of_threads():
+            try:
+                everywhere(prctl.set_no_new_privs)
+                text = "no error"
+            except (RuntimeError, OSError) as error:
+                text = str(error)
         return worker.tid, text, of_threads("NoNewPrivs")[worker.tid]
 
     tid, text, no_new_privs = in_child(run, user=user, seconds=20)
@@ -1406,6 +1412,17 @@ def test_other_signals_do_not_keep_the_sender_from_looking(user):
 
     tid, text = in_child(run, user=user, seconds=10)
     assert f"thread {tid} has blocked" in text
+
+
+def test_a_thread_that_ends_is_no_failure_when_no_descriptor_is_left_to_look_for_it(user, hostile):
+    def run():
+        worker = Worker()
+        hostile.make_ending_with_it_pending(100)
+        with only_a_descriptor_for_the_list_of_threads():
+            everywhere(prctl.set_timerslack, 999)
+        return worker(prctl.get_timerslack)
+
+    assert in_child(run, user=user) == 999
 
 
 def test_a_thread_that_ends_with_the_signal_pending_is_no_failure(user, hostile):
