@@ -273,17 +273,29 @@ def drop_privileges(user, group=None, *, groups=None, keep=(), ambient=False, no
     Scope: the whole process. Since Linux 4.10. See capabilities(7) and credentials(7).
     """
     wish = _wish(user, group, groups, prctl._mask(_sequence(keep)), ambient, no_new_privs)
-    now = current_state()
-    if not now.permitted & _SETPCAP:
-        if not no_new_privs and now.bounding & ~wish.bounding:
-            _refuse("dropping from the bounding set needs CAP_SETPCAP; or set no_new_privs")
-        wish = wish._replace(bounding=prctl._EVERY)
-    wish = wish._replace(securebits=now.securebits)
-    plan = make_plan(now, wish, ("uids", "gids", "groups"), everywhere=True)
+    while True:
+        now = current_state()
+        try:
+            wish_here, plan = _plan_to_drop(now, wish)
+            break
+        except PermissionError:
+            if now == current_state():
+                raise
+            # Another thread has dropped between two looks at this one: it is half of both.
     failures = _prctl._run_plan(plan)
     if failures:
         _raise_failures(failures, plan)
-    _verify(wish)
+    _verify(wish_here)
+
+
+def _plan_to_drop(now, wish):
+    """The wish as far as it can be had, and the plan. PermissionError where that is too little."""
+    if not now.permitted & _SETPCAP:
+        if not wish.no_new_privs and now.bounding & ~wish.bounding:
+            _refuse("dropping from the bounding set needs CAP_SETPCAP; or set no_new_privs")
+        wish = wish._replace(bounding=prctl._EVERY)
+    wish = wish._replace(securebits=now.securebits)
+    return wish, make_plan(now, wish, ("uids", "gids", "groups"), everywhere=True)
 
 
 def _raise_failures(failures, plan):

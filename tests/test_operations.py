@@ -960,6 +960,26 @@ def test_threads_that_are_made_all_the_while_are_all_dropped(root, tmp_path):
         assert in_child(run) == {expected()}
 
 
+def test_a_look_at_the_thread_while_another_drops_is_looked_at_again(root):
+    """Its gid is that of before, its capabilities are those of afterwards."""
+
+    def run():
+        looks = []
+
+        def look():
+            looks.append(now())
+            return looks[0]._replace(gids=(0, 0, 0)) if len(looks) == 1 else looks[-1]
+
+        drop_privileges(**NUMBERS)
+        now, operations.current_state = operations.current_state, look
+        drop_privileges(**NUMBERS)
+        return len(looks), set(of_threads(*FIELDS).values())
+
+    looks, found = in_child(run)
+    assert looks == 3
+    assert found == {expected()}
+
+
 def test_python_threads_that_call_it_at_once_all_succeed(root):
     def run():
         workers = [Worker() for _ in range(4)]

@@ -138,7 +138,7 @@ WITHOUT = {
         **dict.fromkeys(
             [
                 f"test_hostile.py::test_with_a_system_call_refused_it_is_done_or_an_error[{what}"
-                for what in ("set_proctitle", "Popen", "launcher")
+                for what in ("set_proctitle", "Popen", "launcher", "command")
             ],
             "the sanitizer itself ends a process that may not call mmap(2)",
         ),
