@@ -43,12 +43,12 @@ REASONS = {
         "src/plan.c audit_step: return 0; [returns 1]",
     ],
     "what comes next fails in the same way": [
-        "_prctl_children.py _to_raise: raised and now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE"
-        " [never]",
+        "_prctl_children.py _to_raise: raised and"
+        " now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE [never]",
         "_prctl_children.py _launcher_program: missing [never]",
         # Nor does the kernel find memory there.
-        'src/memory.c area_get: return PyErr_SetString(PyExc_TypeError, "set_vma_anon_name() missing'
-        " required argument 'length'\"), -1; [returns 0]",
+        'src/memory.c area_get: return PyErr_SetString(PyExc_TypeError,'
+        " \"set_vma_anon_name() missing required argument 'length'\"), -1; [returns 0]",
         "src/memory.c map_class: class == NULL [never]",
         "src/memory.c set_mm_map: !PyTuple_Check(arguments[0]) [never]",
         "src/memory.c map_class: class != NULL [never]",  # and there is no exception to match
@@ -159,7 +159,8 @@ REASONS = {
         "src/threads.c look_after: waited < SEND_AGAIN_AFTER ||"
         ' read_task(slot->tid, "status", status, sizeof status) <= 0 [never]',
         "src/threads.c look_after: waited < SEND_AGAIN_AFTER [never]",
-        'src/threads.c look_after: read_task(slot->tid, "status", status, sizeof status) <= 0 [never]',
+        'src/threads.c look_after: read_task(slot->tid, "status", status, sizeof status) <= 0'
+        " [never]",
         "src/threads.c look_after: waited >= REFUSAL [always]",
         "src/threads.c look_after: waited >= PATIENCE [never]",
         "src/threads.c remember_without_user_mode: remembered <= i [always]",

@@ -188,7 +188,8 @@ field_get(PyObject *tuple, int field, unsigned long long limit, uint64_t *value)
     Py_DECREF(integer);
     if (!PyErr_Occurred() && *value <= limit)
         return 0;
-    overflow(field_names[field], limit == UINT32_MAX ? "32 bits" : "64 bits"); /* all that can go wrong with an int */
+    if (!PyErr_Occurred() || PyErr_ExceptionMatches(PyExc_OverflowError))
+        overflow(field_names[field], limit == UINT32_MAX ? "32 bits" : "64 bits");
     return -1;
 }
 
