@@ -47,7 +47,7 @@ REASONS = {
         " now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE [never]",
         "_prctl_children.py _launcher_program: missing [never]",
         # Nor does the kernel find memory there.
-        'src/memory.c area_get: return PyErr_SetString(PyExc_TypeError,'
+        "src/memory.c area_get: return PyErr_SetString(PyExc_TypeError,"
         " \"set_vma_anon_name() missing required argument 'length'\"), -1; [returns 0]",
         "src/memory.c map_class: class == NULL [never]",
         "src/memory.c set_mm_map: !PyTuple_Check(arguments[0]) [never]",
