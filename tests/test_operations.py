@@ -943,6 +943,19 @@ def test_a_thread_that_cannot_make_a_call_is_named_with_the_call(root):
     assert "setresuid" in text  # each refusal says which step
 
 
+def test_a_thread_that_has_given_up_its_capabilities_alone_is_named(root):
+    def run():
+        worker = Worker()
+        worker(prctl.cap_permitted.clear)
+        try:
+            drop_privileges(**NUMBERS)
+        except RuntimeError as error:
+            return worker.tid, str(error)
+
+    tid, text = in_child(run)
+    assert f"thread {tid}: [Errno {errno.EPERM}]" in text
+
+
 def test_threads_that_are_made_all_the_while_are_all_dropped(root, tmp_path):
     path = tmp_path / "hostile.so"
     source = (support.SOURCES / "tests" / "hostile.c").read_text()
