@@ -883,32 +883,26 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
         assert set(uids.values()) == {four(USER)}
 
 
-def test_a_capability_that_only_seems_to_leave_the_bounding_set_is_found_out(root):
-    def run():
-        worker = Worker()
-        worker(install_filter, support.refuse("prctl", 0, 24, NET_RAW))
-        try:
-            drop_privileges(**NUMBERS)
-        except RuntimeError as error:
-            return worker.tid, str(error)
-
-    tid, text = in_child(run)
-    assert text.endswith(f"thread {tid}: CapBnd is {hexadecimal(NET_RAW)}")
-
-
 @pytest.mark.kernel("seccomp filters")
-def test_no_new_privs_that_only_seems_to_be_set_is_found_out(root):
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        ((24, NET_RAW), f"CapBnd is {hexadecimal(NET_RAW)}"),  # PR_CAPBSET_DROP
+        ((38,), "NoNewPrivs is 0, not 1"),  # PR_SET_NO_NEW_PRIVS
+    ],
+)
+def test_a_prctl_that_only_seems_to_succeed_is_found_out(call, text, root):
     def run():
         worker = Worker()
-        program = support.refuse("prctl", 0, 38)  # PR_SET_NO_NEW_PRIVS
+        program = support.refuse("prctl", 0, *call)
         worker(prctl.set_seccomp, prctl.SECCOMP_MODE_FILTER, program)
         try:
             drop_privileges(**NUMBERS)
         except RuntimeError as error:
             return worker.tid, str(error)
 
-    tid, text = in_child(run)
-    assert text.endswith(f"thread {tid}: NoNewPrivs is 0, not 1")
+    tid, error = in_child(run)
+    assert error.endswith(f"thread {tid}: {text}")
 
 
 @pytest.mark.kernel("seccomp filters")
