@@ -270,7 +270,7 @@ def _program(value):
 
 def _prepared(wanted, parent):
     """What to raise as ambient around the launcher's start and to lower after it; its steps."""
-    if wanted[: len(_NO_STATE)] == _NO_STATE:  # the usual child: a third of the time
+    if wanted[: len(_NO_STATE)] == _NO_STATE:  # the usual child
         return 0, 0, _plan_of_options(wanted, parent)
     now = operations.current_state()
     raised = _to_raise(now, wanted)

@@ -43,8 +43,6 @@ REASONS = {
         "src/plan.c audit_step: return 0; [returns 1]",
     ],
     "what comes next fails in the same way": [
-        "_prctl_children.py _to_raise: raised and"
-        " now.securebits & prctl.SECBIT_NO_CAP_AMBIENT_RAISE [never]",
         "_prctl_children.py _launcher_program: missing [never]",
         # Nor does the kernel find memory there.
         "src/memory.c area_get: return PyErr_SetString(PyExc_TypeError,"

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
@@ -54,6 +55,26 @@ def test_the_chart_has_a_bar_and_a_text_for_every_row(quick_run):
     assert {row["what"] for row in results["rows"].values()} <= set(texts)
     bars = svg.findall("{http://www.w3.org/2000/svg}rect/{http://www.w3.org/2000/svg}title")
     assert len(bars) >= len(results["rows"])
+
+
+@pytest.mark.parametrize(("how", "made"), [("once", 1), ("loop", 4), ("thread", 3)])
+def test_a_call_that_can_be_made_once_has_none_before_it(how, made):
+    task = {
+        "module": "sys",
+        "setup": "",
+        "how": how,
+        "clock": "perf_counter",
+        "statements": ["stderr.write('x')"],
+    }
+    worker = support.SOURCES / "benchmarks" / "worker.py"
+    done = subprocess.run(
+        [sys.executable, worker, json.dumps(task)],
+        input="0 1\n" if how == "once" else "0 3\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "x" * made
 
 
 def test_a_row_that_does_not_exist_is_an_error_that_names_those_that_do():

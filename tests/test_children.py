@@ -358,13 +358,18 @@ def test_a_holder_of_sys_admin_needs_no_no_new_privs_for_seccomp(root):
         assert mask(status, name) == 0
 
 
-def test_no_cap_ambient_raise_is_a_refusal_before_anything_starts(root):
+@pytest.mark.parametrize(
+    "start_it",
+    [lambda **given: prctl.Popen(["true"], **given), prctl.launcher],
+    ids=["Popen", "launcher"],
+)
+def test_no_cap_ambient_raise_is_a_refusal_before_anything_starts(start_it, root):
     def start():
         os.setresgid(HOLDER, HOLDER, HOLDER)
         prctl.securebits.no_cap_ambient_raise = True
         prctl.set_keepcaps(True)
         os.setresuid(HOLDER, HOLDER, HOLDER)
-        return support.error_of(prctl.Popen, ["true"], user=1, group=1), no_child()
+        return support.error_of(start_it, user=1, group=1), no_child()
 
     text = "the securebit no_cap_ambient_raise is set"
     assert support.in_child(start) == (support.refused(errno.EPERM, text), True)
