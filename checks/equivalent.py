@@ -84,14 +84,14 @@ REASONS = {
     "only a shortcut: what comes next gives the same": [
         "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
         "_prctl_children.py _prepared: wanted[:len(_NO_STATE)] == _NO_STATE [never]",
-        "_prctl_children.py _checked: 0 [never]",
-        "_prctl_children.py _plan_of_options: None [never]",
         "_prctl_children.py _above_stderr: descriptor > 2 [never]",
-        "_prctl_cli.py _securebits: _wrong(f'Unknown securebit: {word}') [never]",  # it raises
         "_prctl_operations.py _verify: usual.issubset(status.split(b'\\n')) [never]",
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",
         "src/convert.c integer_get: PyLong_Check(object) [never]",
+    ],
+    "it never comes to a value: it raises": [
+        "_prctl_cli.py _securebits: _wrong(f'Unknown securebit: {word}') [never]",
     ],
     "what is then done twice, or to nothing, does nothing": [
         "_prctlmodule.c name_get: utf8 == NULL [always]",

@@ -301,7 +301,8 @@ class Python(ast.NodeVisitor):
 
     def visit_BoolOp(self, node):
         for value in node.values:
-            (self.always if isinstance(node.op, ast.And) else self.never)(value)
+            if not is_nothing(value):  # "or 0", which is false already
+                (self.always if isinstance(node.op, ast.And) else self.never)(value)
         self.generic_visit(node)
 
     def visit_Compare(self, node):
@@ -310,6 +311,13 @@ class Python(ast.NodeVisitor):
             side = node.comparators[0] if RELATIONS[symbol] == "right" else node.left
             self.add(side, "boundary", "((", ") + M)", shown=node)
         self.generic_visit(node)
+
+
+def is_nothing(node):
+    try:
+        return not ast.literal_eval(node)
+    except ValueError:
+        return False
 
 
 def all_mutants():

@@ -180,6 +180,14 @@ def test_what_this_kernel_does_not_have_is_shown_as_such():
     assert re.search(r"^thp_disable +not readable$", page, re.M)
 
 
+@pytest.mark.parametrize(
+    ("number", "text"), [(12, "12 (SIGUSR2)"), (0, "none"), (40, "40"), (62, "62")]
+)
+def test_the_parent_death_signal_has_its_name_where_it_has_one(number, text):
+    page = output(in_process(prepare=lambda: support.kernel_prctl(1, number)))
+    assert re.search(rf"^pdeathsig +{re.escape(text)}$", page, re.M)
+
+
 def test_without_a_pid_it_shows_itself_as_a_process_of_its_starter():
     found = json.loads(output(command("--json")))
     plain = credentials(fields(support.run("cat", "/proc/self/status")))
@@ -250,6 +258,7 @@ def test_of_a_hidden_process_only_the_existence_is_known(hidepid, root):
     assert values.pop("pid") == str(process.pid)
     assert set(values.values()) == {"not readable"}
     assert re.search(r"^in the set( +\?){5}$", page, re.M)
+    assert re.search(r"^\? +not readable$", page, re.M)
     assert "-" not in page
 
 
@@ -487,11 +496,11 @@ def test_ids_that_differ_are_told_apart(root):
 # Colours, and where the output goes.
 
 
-def on_terminal(**environment):
+def on_terminal(*arguments, **environment):
     main, terminal = pty.openpty()
-    environment = {"TERM": "xterm"} | environment
+    environment = support.fresh_environment(**{"TERM": "xterm", "NO_COLOR": ""} | environment)
     try:
-        assert command(stdout=terminal, env=support.fresh_environment(**environment))[0] == 0
+        assert command(*arguments, stdout=terminal, env=environment)[0] == 0
         os.close(terminal)
         text = b""
         with contextlib.suppress(OSError):  # EIO at the end
@@ -511,14 +520,32 @@ def page_of_nobody(text):
 
 
 def test_a_terminal_gets_colours_and_nothing_else_differs():
-    text = on_terminal(NO_COLOR="")
+    text = on_terminal()
     assert "\33[" in text
     assert page_of_nobody(plain(text)) == page_of_nobody(command()[1])
 
 
 @pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"TERM": ""}])
 def test_a_terminal_gets_no_colours_where_they_are_not_wanted(variable):
-    assert "\33" not in on_terminal(**{"NO_COLOR": ""} | variable)
+    assert "\33" not in on_terminal(**variable)
+
+
+def test_colours_tell_what_to_look_at():
+    with with_threads("prctl.set_no_new_privs()") as (pid, _):
+        lines = on_terminal(str(pid)).splitlines()
+    label = re.compile(r"\w+( \w+)*")
+    looks = {
+        label.match(plain(line))[0]: re.findall("\33\\[([1-9][0-9]*)m", line)
+        for line in lines
+        if label.match(plain(line))
+    }
+    bold, dim, red = "1", "2", "31"
+    assert looks["uid"] == [bold]
+    assert looks["dumpable"] == [bold, dim]  # not readable
+    assert looks["differing_threads"] == [bold, red]
+    assert looks["threads"] == [bold]
+    assert looks["threads with"] == [bold, red]
+    assert looks["capabilities"] == [bold] * 6
 
 
 def test_there_are_no_colours_elsewhere():
