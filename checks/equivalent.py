@@ -148,7 +148,7 @@ REASONS = {
     "it only comes sooner or later, or more often": [
         "src/threads.c count_and_wake: atomic_fetch_add(counter, 1) + 1 =="
         " atomic_load(&all.expected) [never]",
-        "src/threads.c now: syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0 [never]",
+        "src/threads.c read_clock: syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0 [never]",
         # The next time tgkill(2) says that the thread has ended.
         'src/threads.c task_state: read_task(tid, "stat", stat, sizeof stat) <= 0 [never]',
         "src/threads.c task_state: errno == ENOENT || errno == ESRCH [never]",

@@ -229,13 +229,14 @@ restore_handler(void)
  * The threads there are
  */
 
-static long
-now(void)
+/* In milliseconds. Where it begins is of no matter, nor that it wraps around: only differences count. */
+static unsigned long
+read_clock(void)
 {
-    static long calls; /* under process_lock() */
+    static unsigned long calls; /* under process_lock() */
     struct timespec time;
 #ifdef SYS_clock_gettime
-    long raw[2]; /* not from the vDSO: set_tsc() may have shut off what that reads */
+    unsigned long raw[2]; /* not from the vDSO: set_tsc() may have shut off what that reads */
 
     if (syscall(SYS_clock_gettime, CLOCK_MONOTONIC, raw) == 0)
         return raw[0] * 1000 + raw[1] / 1000000;
@@ -244,7 +245,19 @@ now(void)
      * machine's is; where it cannot read that one, it would make the call that is refused. */
     if (clock_gettime(CLOCK_MONOTONIC_COARSE, &time) < 0)
         return ++calls; /* no clock at all: what is waited for takes longer then, but not for ever */
-    return (long)time.tv_sec * 1000 + (long)time.tv_nsec / 1000000;
+    return (unsigned long)time.tv_sec * 1000 + (unsigned long)time.tv_nsec / 1000000;
+}
+
+/* The same of the time in which this process has run: while all of it is stopped or frozen, nobody can answer. */
+static unsigned long
+now(void)
+{
+    enum { LONGEST = 100 }; /* from one call to the next; the sender sleeps for 10 at most */
+    static unsigned long last, time; /* under process_lock() */
+    unsigned long clock = read_clock(), passed = clock - last;
+
+    last = clock;
+    return time += passed < LONGEST ? passed : LONGEST;
 }
 
 static struct slot *
@@ -433,8 +446,9 @@ send_signal(struct slot *slot)
     return zero_or_error(syscall(SYS_rt_tgsigqueueinfo, all.pid, slot->tid, THREAD_SIGNAL, &info));
 }
 
+/* Waited so long, and so long when it was looked after before. */
 static void
-look_after(struct slot *slot, long waited)
+look_after(struct slot *slot, unsigned long waited, unsigned long before)
 {
     static char status[1 << 20]; /* its groups are before what is looked for; under process_lock() */
     char state;
@@ -456,14 +470,14 @@ look_after(struct slot *slot, long waited)
         return; /* it is in the handler: it will come out of it */
     if (waited < SEND_AGAIN_AFTER || read_task(slot->tid, "status", status, sizeof status) <= 0)
         return;
-    if (state == 'T' || state == 't') {
+    if (state == 't') {
         if (waited >= REFUSAL)
-            fail(0, slot->tid, "is stopped");
+            fail(0, slot->tid, "is stopped"); /* by a debugger: else the sender would be, too */
     } else if (status_has(status, "SigBlk:\t")) {
         /* For a moment libc blocks the signal itself: when it starts a thread or, in the kernel all the while, a process. */
         if (waited >= REFUSAL && state == 'S')
             fail(0, slot->tid, "has blocked the signal that libc keeps for this");
-    } else if (!status_has(status, "SigPnd:\t") && waited / SEND_AGAIN_AFTER != (waited - 10) / SEND_AGAIN_AFTER) {
+    } else if (!status_has(status, "SigPnd:\t") && waited / SEND_AGAIN_AFTER != before / SEND_AGAIN_AFTER) {
         all.is_under_way = 1; /* somebody else has taken it, it seems; should it come twice, the second is ignored */
         (void)send_signal(slot);
     }
@@ -489,23 +503,23 @@ wait_awake(atomic_int *counter)
 static void
 wait_for_all(atomic_int *counter)
 {
-    long start, looked;
+    unsigned long start, looked;
     int count;
 
     wait_awake(counter);
     start = looked = now();
     atomic_store(&all.expected, all.sent);
     while ((count = atomic_load(counter)) < all.sent) {
-        long pause = now() - start < 10 ? LOOK_AFTER : 10;
-        (void)futex(counter, FUTEX_WAIT, count, pause);
-        if (now() - looked < pause) /* answers and other signals wake, too */
+        unsigned long before = looked, pause = before - start < 10 ? LOOK_AFTER : 10;
+        (void)futex(counter, FUTEX_WAIT, count, (long)pause);
+        if (now() - before < pause) /* answers and other signals wake, too */
             continue;
         looked = now();
         if (atomic_load(counter) != count) /* they come, though slowly: to look at each would take longer */
             continue;
         for (size_t i = 0; i < all.capacity; i++)
             if (atomic_load(&all.slots[i].state) == SENT || atomic_load(&all.slots[i].state) == TAKEN) {
-                look_after(&all.slots[i], now() - start);
+                look_after(&all.slots[i], now() - start, before - start);
                 if (trouble.happened && atomic_load(&all.slots[i].state) == SENT) {
                     all.is_under_way = 1;
                     give_up(&all.slots[i]);
@@ -616,7 +630,7 @@ enum how { AT_ONCE, HELD, HELD_STILL };
 static int
 reach_all(int directory, atomic_int *counter, int scans)
 {
-    long start = now();
+    unsigned long start = now();
 
     while (!scan(directory)) {
         wait_for_all(counter);

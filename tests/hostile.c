@@ -203,7 +203,8 @@ block_for_a_while(void *argument)
         mask[0] = 1UL << (sizeof(long) == 8 ? 32 : 0);
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
     blocking->tid = tid();
-    nap(blocking->milliseconds * 1000L);
+    for (int left = blocking->milliseconds; left > 0; left -= 10) /* one long nap would go on while the process is stopped */
+        nap((left < 10 ? left : 10) * 1000L);
     if (blocking->ends)
         return NULL;
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
@@ -237,6 +238,33 @@ int
 make_blocking_it_for(int milliseconds)
 {
     return make_blocking_thread(block_for_a_while, milliseconds, 0);
+}
+
+/*
+ * A thread that takes libc's signal away from its handler, once
+ */
+
+static void *
+take_it_away(void *argument)
+{
+    struct blocking *blocking = argument;
+    unsigned long mask[2] = {0, 1}; /* signal 33 */
+
+    if (sizeof(long) == 8)
+        mask[0] = 1UL << (sizeof(long) == 8 ? 32 : 0);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
+    blocking->tid = tid();
+    while (syscall(SYS_rt_sigtimedwait, mask, NULL, NULL, 8) < 0)
+        continue;
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
+    for (;;)
+        pause();
+}
+
+int
+make_taking_it_away(void)
+{
+    return make_blocking_thread(take_it_away, 0, 0);
 }
 
 /*

@@ -1471,6 +1471,56 @@ def test_a_thread_that_waits_for_its_child_to_exec_is_waited_for(user, hostile):
     assert in_child(run, user=user) == "1"
 
 
+def test_threads_that_are_held_all_the_while_are_not_taken_for_blocked(root, hostile):
+    """They sleep in the handler, which blocks the signal, until the last one has come."""
+
+    def run():
+        Worker()
+        hostile.make_waiting_for_a_child(1400)
+        drop_privileges(support.USER, support.USER, groups=[])
+        return set(of_threads("CapPrm").values())
+
+    assert in_child(run) == {"0" * 16}
+
+
+def test_a_signal_that_somebody_else_takes_is_sent_again(user, hostile):
+    def run():
+        tid = hostile.make_taking_it_away()
+        start = time.monotonic()
+        everywhere(prctl.set_no_new_privs)
+        return of_threads("NoNewPrivs")[tid], time.monotonic() - start < 5
+
+    assert in_child(run, user=user) == ("1", True)
+
+
+def test_the_time_for_which_the_process_is_stopped_does_not_count(user, hostile):
+    stop = 'sleep 0.15; kill -STOP "$1"; sleep 1.5; kill -CONT "$1"'
+
+    def run():
+        with subprocess.Popen(["sh", "-c", stop, "sh", str(os.getpid())]):
+            tid = hostile.make_blocking_it_for(600)
+            everywhere(prctl.set_no_new_privs)
+        return of_threads("NoNewPrivs")[tid]
+
+    assert in_child(run, user=user) == "1"
+
+
+@pytest.mark.kernel("blocked signals")
+def test_the_first_trouble_is_the_one_that_is_told(root):
+    """The second comes of it: a signal that a thread does not take leaves no room for another's."""
+
+    def run():
+        workers = [Worker() for _ in range(2)]
+        for worker in workers:
+            worker(block_libc_signal)
+        pending_limit(queued_signals() + 1)
+        text = failure(RuntimeError, everywhere, prctl.set_no_new_privs)
+        return [worker.tid for worker in workers], text
+
+    tids, text = in_child(run)
+    assert [tid for tid in tids if f"thread {tid} has blocked" in text]
+
+
 def test_a_filter_of_the_senders_that_refuses_signals_is_an_error_that_names_the_thread(user):
     def run():
         worker = Worker()
