@@ -1498,7 +1498,7 @@ def test_the_time_for_which_the_process_is_stopped_does_not_count(user, hostile)
 
     def run():
         with subprocess.Popen(["sh", "-c", stop, "sh", str(os.getpid())]):
-            tid = hostile.make_blocking_it_for(600)
+            tid = hostile.make_blocking_it_for(400)
             everywhere(prctl.set_no_new_privs)
         return of_threads("NoNewPrivs")[tid]
 
