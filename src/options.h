@@ -213,10 +213,12 @@ OPTION(SET_TIMERSLACK, 29, set_timerslack, "(nanoseconds, /)", ONE, by_table, TA
        NO_PRIVILEGE, EVERY_THREAD, "2.6.28",
        "Set by how many nanoseconds the kernel may delay the thread's timers.\n\n"
        "*nanoseconds* is an int that fits an unsigned long (OverflowError otherwise); 0\n"
-       "restores the thread's default. Silently without effect under a real-time policy.")
+       "restores the thread's default. Under a real-time policy it has no effect, and most\n"
+       "kernels forget it at once (Linux 5.10 keeps it for later).")
 OPTION(GET_TIMERSLACK, 30, get_timerslack, "()", NONE, by_table, TAKES_NOTHING, RETURNS_UNSIGNED,
        NO_PRIVILEGE, THREAD, "2.6.28",
-       "Return the timer slack of the thread, an int of nanoseconds; 0 under a real-time policy.")
+       "Return the timer slack of the thread, an int of nanoseconds.\n\n"
+       "0 under a real-time policy (Linux 5.10: what has been set).")
 
 /* Performance counters */
 OPTION(TASK_PERF_EVENTS_DISABLE, 31, task_perf_events_disable, "()", NONE, by_table, TAKES_NOTHING, NOTHING,
