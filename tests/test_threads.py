@@ -305,8 +305,6 @@ def test_workers_of_io_uring_are_left_out_and_no_signals_pile_up(user):
 
 
 def test_many_workers_of_io_uring_let_no_signals_pile_up(root):
-    """More than the 64 that threads.c remembers."""
-
     def change():
         for _ in range(80):
             make_io_uring_worker()
@@ -320,12 +318,12 @@ def test_many_workers_of_io_uring_let_no_signals_pile_up(root):
 
 
 def test_workers_that_come_and_go_are_still_left_out(root):
-    """What is remembered of those that have gone must not take the place."""
+    """More than the 1024 that threads.c remembers: those that have gone must not take the place."""
 
     def change():
         grown = 0
-        for _ in range(5):
-            rings = [make_io_uring_worker() for _ in range(20)]
+        for _ in range(11):
+            rings = [make_io_uring_worker() for _ in range(100)]
             everywhere(prctl.set_no_new_privs)
             before = queued_signals()
             for _ in range(20):
