@@ -107,6 +107,7 @@ REASONS = {
     "nothing that there is can make the difference": [
         "src/capability.c record_get: length >= 0 [never]",  # a libcap with another record
         "src/threads.c status_has: hex == NULL [never]",  # each kernel has these lines
+        "src/threads.c task_state: (next = strrchr(stat, ')')) == NULL [never]",
         "src/process.c read_file: (got > 0 && length < size) [never]",  # /proc comes in one piece
         # A libcap that has no name for what the table has.
         "src/sets.c capability_name: (size_t)number < COUNT(capabilities) [never]",
@@ -132,6 +133,7 @@ REASONS = {
         "src/sets.c ambient_lacks: sets_get(&sets) < 0 [never]",
         "src/sets.c change_thread_sets: sets_get(&old) < 0 [never]",
         "src/memory.c read_stat: strlen(next) < 4 [never]",
+        "src/threads.c read_task: got < 0 [never]",  # a byte before the array: AddressSanitizer
     ],
     "only what two threads do at the same moment makes the difference": [
         "src/proctitle.c move_with_map: !threads_stand_still() && map.brk != (unsigned long)sbrk(0)"
@@ -159,6 +161,11 @@ REASONS = {
         "src/threads.c look_after: waited < SEND_AGAIN_AFTER [never]",
         'src/threads.c look_after: read_task(slot->tid, "status", status, sizeof status) <= 0'
         " [never]",
+        "src/threads.c look_after: state == 'X' [never]",
+        "src/threads.c wait_awake: count != last [never]",
+        "src/threads.c wait_for_all: before - start < 10 [never]",
+        "src/threads.c wait_for_all: now() - before < pause [never]",
+        "src/threads.c wait_for_all: atomic_load(counter) != count [never]",
         "src/threads.c look_after: waited >= REFUSAL [always]",
         "src/threads.c look_after: waited >= PATIENCE [never]",
         "src/threads.c remember_without_user_mode: remembered <= i [always]",

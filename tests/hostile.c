@@ -187,6 +187,9 @@ make_with_filter(const char *instructions, int length)
  * Threads that block libc's signal by the raw system call, for some milliseconds
  */
 
+/* As the kernel's mask is made: signal 33 is the first of the second half. */
+static const unsigned long libc_signal[2] = {sizeof(long) == 8 ? 1UL << (sizeof(long) == 8 ? 32 : 0) : 0, 1};
+
 struct blocking {
     int milliseconds;
     int ends;
@@ -197,17 +200,14 @@ static void *
 block_for_a_while(void *argument)
 {
     struct blocking *blocking = argument;
-    unsigned long mask[2] = {0, 1}; /* signal 33 */
 
-    if (sizeof(long) == 8)
-        mask[0] = 1UL << (sizeof(long) == 8 ? 32 : 0);
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
     blocking->tid = tid();
     for (int left = blocking->milliseconds; left > 0; left -= 10) /* one long nap would go on while the process is stopped */
         nap((left < 10 ? left : 10) * 1000L);
     if (blocking->ends)
         return NULL;
-    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
     for (;;)
         pause();
 }
@@ -248,15 +248,12 @@ static void *
 take_it_away(void *argument)
 {
     struct blocking *blocking = argument;
-    unsigned long mask[2] = {0, 1}; /* signal 33 */
 
-    if (sizeof(long) == 8)
-        mask[0] = 1UL << (sizeof(long) == 8 ? 32 : 0);
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, mask, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
     blocking->tid = tid();
-    while (syscall(SYS_rt_sigtimedwait, mask, NULL, NULL, 8) < 0)
+    while (syscall(SYS_rt_sigtimedwait, libc_signal, NULL, NULL, 8) < 0)
         continue;
-    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, mask, NULL, 8);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
     for (;;)
         pause();
 }
@@ -295,6 +292,63 @@ int
 make_waiting_for_a_child(int milliseconds)
 {
     return make_blocking_thread(wait_for_a_child, milliseconds, 0);
+}
+
+/*
+ * A thread that blocks libc's signal until one has come, and until it has made many threads, which do not
+ */
+
+static atomic_int made;
+
+static void *
+sleep_unblocked(void *argument)
+{
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
+    made++;
+    for (;;)
+        pause();
+    return argument;
+}
+
+static void *
+make_many(void *number)
+{
+    unsigned long pending[2] = {0, 0};
+    pthread_attr_t attributes;
+    pthread_t id;
+
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
+    made = 0;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 65536);
+    while (!(pending[0] & libc_signal[0]) && !(sizeof(long) == 4 && pending[1] & libc_signal[1])) {
+        nap(1000);
+        syscall(SYS_rt_sigpending, pending, 8);
+    }
+    for (long left = (long)number; left > 0 && pthread_create(&id, &attributes, sleep_unblocked, NULL) == 0; left--)
+        continue;
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
+    for (;;)
+        pause();
+}
+
+int
+start_making_many(long number)
+{
+    pthread_t id;
+
+    made = -1;
+    if (pthread_create(&id, NULL, make_many, (void *)number) != 0)
+        return -1;
+    while (made < 0)
+        nap(100);
+    return 0;
+}
+
+int
+count_made(void)
+{
+    return made;
 }
 
 /*

@@ -202,6 +202,22 @@ def test_threads_held_before_the_first_change_are_all_there_while_others_are_mad
     assert in_child(change) == {(f"{uid} {uid} {uid} {uid}", "1")}
 
 
+def test_more_threads_made_meanwhile_than_there_is_room_for_are_an_error(user, hostile):
+    def run():
+        assert hostile.start_making_many(4200) == 0
+        error = error_of(everywhere, prctl.set_no_new_privs)
+        made = hostile.count_made()
+        everywhere(prctl.set_no_new_privs)  # now there is room for them
+        return error, made, set(of_threads("NoNewPrivs").values())
+
+    error, made, found = in_child(run, user=user)
+    if made < 4200:
+        pytest.skip(f"this machine lets a process have {made} threads")
+    assert error[:2] == (errno.EAGAIN, BlockingIOError)
+    assert "too many that come and go" in error[2]
+    assert found == {"1"}
+
+
 def test_threads_on_the_smallest_stack_are_changed(user, hostile):
     def change():
         made = {hostile.make_on_the_smallest_stack() for _ in range(3)}

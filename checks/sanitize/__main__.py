@@ -185,6 +185,8 @@ WITHOUT = {
             ],
             "valgrind's own lock, which is fair to threads that spin, needs futex(2)",
         ),
+        "test_threads.py::"
+        "test_more_threads_made_meanwhile_than_there_is_room_for_are_an_error": "too many for it",
         "test_threads.py::test_a_late_signal_does_nothing_after_a_second_failure_of_another_kind": (
             "valgrind ends its threads by a signal, for which RLIMIT_SIGPENDING leaves no room"
         ),
