@@ -554,3 +554,61 @@ start_setting_a_handler(void)
     pthread_detach(id);
     return (void *)ignore;
 }
+
+/*
+ * A thread that sends libc's signal with values of its own, while the library handles it
+ */
+
+enum { FOREIGN = 13 };
+
+static atomic_int counted;
+
+static void
+count(int number)
+{
+    (void)number;
+    counted++;
+}
+
+static void *
+send_while_it_is_handled(void *to)
+{
+    void *action[8] = {(void *)count};
+    siginfo_t info;
+
+    while (action[0] == (void *)count) {
+        nap(1000);
+        syscall(SYS_rt_sigaction, LIBC_SIGNAL, NULL, action, 8);
+    }
+    for (long i = 0; i < FOREIGN; i++) {
+        memset(&info, 0, sizeof info);
+        info.si_signo = LIBC_SIGNAL;
+        info.si_code = SI_QUEUE;
+        info.si_pid = getpid();
+        info.si_uid = getuid();
+        info.si_value.sival_ptr = i == 0 ? NULL : (void *)(-4096 - i); /* the kernel's memory */
+        syscall(SYS_rt_tgsigqueueinfo, getpid(), (pid_t)(long)to, LIBC_SIGNAL, &info);
+    }
+    return NULL;
+}
+
+/* Sets a handler that counts; it must not be called but by another handler. */
+int
+start_sending_to(int tid_to)
+{
+    void *action[8] = {(void *)count};
+    pthread_t id;
+
+    if (syscall(SYS_rt_sigaction, LIBC_SIGNAL, action, NULL, 8) < 0)
+        return -1;
+    if (pthread_create(&id, NULL, send_while_it_is_handled, (void *)(long)tid_to) != 0)
+        return -1;
+    pthread_detach(id);
+    return FOREIGN;
+}
+
+int
+count_handled(void)
+{
+    return counted;
+}

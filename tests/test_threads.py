@@ -953,6 +953,22 @@ def test_a_handler_that_another_thread_sets_meanwhile_stays(user, hostile):
     assert found == handler
 
 
+@pytest.mark.kernel("blocked signals")
+def test_what_others_send_meanwhile_goes_to_the_handler_before(user, hostile):
+    """Also when it looks like the library's own but for the value, which no memory is behind."""
+
+    def run():
+        worker = Worker()
+        Worker()(block_libc_signal)  # it is waited for
+        sent = hostile.start_sending_to(worker.tid)
+        failure(RuntimeError, everywhere, prctl.set_no_new_privs)
+        return sent, hostile.count_handled(), worker(prctl.get_no_new_privs)
+
+    sent, handled, no_new_privs = in_child(run, user=user)
+    assert sent == handled
+    assert no_new_privs
+
+
 def test_setresuid_of_other_threads_at_the_same_time_is_not_lost(user, hostile):
     def run():
         hostile.count_set.restype = ctypes.c_long
