@@ -310,10 +310,20 @@ sleep_unblocked(void *argument)
     return argument;
 }
 
+static void
+wait_for_libc_signal(void)
+{
+    unsigned long pending[2] = {0, 0};
+
+    while (!(pending[0] & libc_signal[0]) && !(sizeof(long) == 4 && pending[1] & libc_signal[1])) {
+        nap(1000);
+        syscall(SYS_rt_sigpending, pending, 8);
+    }
+}
+
 static void *
 make_many(void *number)
 {
-    unsigned long pending[2] = {0, 0};
     pthread_attr_t attributes;
     pthread_t id;
 
@@ -321,10 +331,7 @@ make_many(void *number)
     made = 0;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 65536);
-    while (!(pending[0] & libc_signal[0]) && !(sizeof(long) == 4 && pending[1] & libc_signal[1])) {
-        nap(1000);
-        syscall(SYS_rt_sigpending, pending, 8);
-    }
+    wait_for_libc_signal();
     for (long left = (long)number; left > 0 && pthread_create(&id, &attributes, sleep_unblocked, NULL) == 0; left--)
         continue;
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
@@ -349,6 +356,40 @@ int
 count_made(void)
 {
     return made;
+}
+
+/*
+ * A thread that makes another one as soon as it has got libc's signal, and before it takes it; so does that one
+ */
+
+static void *
+make_the_next(void *left)
+{
+    pthread_t id;
+    int before;
+
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
+    before = ++made;
+    wait_for_libc_signal();
+    if ((long)left > 1 && pthread_create(&id, NULL, make_the_next, (void *)((long)left - 1)) == 0)
+        while (made == before)
+            nap(100);
+    syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
+    for (;;)
+        pause();
+}
+
+int
+start_chain(long length)
+{
+    pthread_t id;
+
+    made = 0;
+    if (pthread_create(&id, NULL, make_the_next, (void *)length) != 0)
+        return -1;
+    while (made == 0)
+        nap(100);
+    return 0;
 }
 
 /*

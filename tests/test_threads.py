@@ -186,6 +186,18 @@ def test_no_thread_is_missed_while_threads_keep_making_threads(root, hostile):
     assert made > support.rounds(200)
 
 
+@pytest.mark.parametrize("length", [2, 3, 4, 10])
+def test_threads_are_not_missed_though_each_look_finds_a_new_one(length, user, hostile):
+    """One that is made by a thread before its turn, however often that happens."""
+
+    def run():
+        assert hostile.start_chain(length) == 0
+        everywhere(prctl.set_no_new_privs)
+        return hostile.count_made(), sorted(of_threads("NoNewPrivs").values())
+
+    assert in_child(run, user=user) == (length, ["1"] * (length + 1))
+
+
 def test_threads_held_before_the_first_change_are_all_there_while_others_are_made(hostile):
     """drop_privileges() holds every thread: here to the ids that are there."""
 
