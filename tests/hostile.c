@@ -611,13 +611,15 @@ count(int number)
     counted++;
 }
 
+static _Atomic(void *) handled_before;
+
 static void *
 send_while_it_is_handled(void *to)
 {
-    void *action[8] = {(void *)count};
+    void *action[8] = {handled_before};
     siginfo_t info;
 
-    while (action[0] == (void *)count) {
+    while (action[0] == handled_before) {
         nap(1000);
         syscall(SYS_rt_sigaction, LIBC_SIGNAL, NULL, action, 8);
     }
@@ -633,13 +635,14 @@ send_while_it_is_handled(void *to)
     return NULL;
 }
 
-/* Sets a handler that counts; it must not be called but by another handler. */
+/* Sets SIG_DFL (0), SIG_IGN (1), or a handler that counts (2); that must not be called but by another handler. */
 int
-start_sending_to(int tid_to)
+start_sending_to(int tid_to, int disposition)
 {
-    void *action[8] = {(void *)count};
+    void *action[8] = {disposition == 2 ? (void *)count : (void *)(long)disposition};
     pthread_t id;
 
+    handled_before = action[0];
     if (syscall(SYS_rt_sigaction, LIBC_SIGNAL, action, NULL, 8) < 0)
         return -1;
     if (pthread_create(&id, NULL, send_while_it_is_handled, (void *)(long)tid_to) != 0)

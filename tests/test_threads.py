@@ -365,6 +365,33 @@ def test_workers_that_come_and_go_are_still_left_out(root):
     assert in_child(change) < 100
 
 
+def test_a_thread_that_has_the_number_of_a_worker_is_not_left_out(root):
+    def run():
+        new_pids_and_mounts, recursive_private = 0x20020000, 0x44000
+        if LIBC.unshare(new_pids_and_mounts) != 0:
+            pytest.skip(f"no namespaces here: {os.strerror(ctypes.get_errno())}")
+        assert LIBC.mount(b"none", b"/", None, recursive_private, None) == 0
+        return in_child(change)
+
+    def change():
+        if LIBC.mount(b"proc", b"/proc", b"proc", 0, None) != 0:
+            pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
+        ring = make_io_uring_worker()
+        (tid,) = set(thread_ids()) - {os.getpid()}
+        everywhere(prctl.set_no_new_privs)
+        os.close(ring)
+        assert in_time(lambda: len(thread_ids()) == 1)
+        try:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(tid - 1))
+        except OSError as error:
+            pytest.skip(f"no choice of the next thread's number here: {error}")
+        worker = Worker()
+        everywhere(prctl.set_timerslack, 999)
+        return worker.tid == tid, worker(prctl.get_timerslack)
+
+    assert in_child(run) == (True, 999)
+
+
 def test_a_main_thread_that_has_ended_is_left_out(user):
     grown, took, no_new_privs = in_child(without_main_thread, count_1000_broadcasts, user=user)
     assert no_new_privs == 1
@@ -966,18 +993,19 @@ def test_a_handler_that_another_thread_sets_meanwhile_stays(user, hostile):
 
 
 @pytest.mark.kernel("blocked signals")
-def test_what_others_send_meanwhile_goes_to_the_handler_before(user, hostile):
+@pytest.mark.parametrize("before", [0, 1, 2], ids=["SIG_DFL", "SIG_IGN", "handler"])
+def test_what_others_send_meanwhile_goes_to_the_handler_before(before, user, hostile):
     """Also when it looks like the library's own but for the value, which no memory is behind."""
 
     def run():
         worker = Worker()
         Worker()(block_libc_signal)  # it is waited for
-        sent = hostile.start_sending_to(worker.tid)
+        sent = hostile.start_sending_to(worker.tid, before)
         failure(RuntimeError, everywhere, prctl.set_no_new_privs)
         return sent, hostile.count_handled(), worker(prctl.get_no_new_privs)
 
     sent, handled, no_new_privs = in_child(run, user=user)
-    assert sent == handled
+    assert handled == (sent if before == 2 else 0)
     assert no_new_privs
 
 
@@ -1338,18 +1366,24 @@ def test_a_thread_that_blocks_the_signal_is_named_and_the_others_are_changed(use
 @pytest.mark.kernel("blocked signals")
 @pytest.mark.parametrize("handler", [None, 0, 1], ids=["libc's", "SIG_DFL", "SIG_IGN"])
 def test_a_signal_that_comes_too_late_does_nothing(handler, user):
+    """Where it would end the process the library's handler stays; and is put back elsewhere."""
+
     def run():
         worker = Worker()
         if handler is not None:
             set_disposition(handler)
+        before = disposition()
         worker(block_libc_signal)
         failure(RuntimeError, everywhere, prctl.set_no_new_privs)
+        is_put_back = disposition() == before
         worker(block_libc_signal, False)
         late = worker(prctl.get_no_new_privs)
         everywhere(prctl.set_timerslack, 999)
-        return late, worker(prctl.get_timerslack), worker(prctl.get_no_new_privs)
+        if handler is not None:  # libc's would do what libc asks
+            system_call("tgkill", os.getpid(), worker.tid, support.LIBC_SIGNAL)
+        return late, worker(prctl.get_timerslack), worker(prctl.get_no_new_privs), is_put_back
 
-    assert in_child(run, user=user) == (False, 999, False)
+    assert in_child(run, user=user) == (False, 999, False, handler != 0)
 
 
 @pytest.mark.kernel("blocked signals")
