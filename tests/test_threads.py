@@ -381,15 +381,20 @@ def test_a_thread_that_has_the_number_of_a_worker_is_not_left_out(root):
         everywhere(prctl.set_no_new_privs)
         os.close(ring)
         assert in_time(lambda: len(thread_ids()) == 1)
+        workers = [make_worker_after(tid - 1)]
+        while workers[-1].tid != tid:  # the kernel may still hold the number for a moment
+            workers.append(make_worker_after(tid - 1))
+        everywhere(prctl.set_timerslack, 999)
+        return {worker(prctl.get_timerslack) for worker in workers}
+
+    def make_worker_after(tid):
         try:
-            Path("/proc/sys/kernel/ns_last_pid").write_text(str(tid - 1))
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(tid))
         except OSError as error:
             pytest.skip(f"no choice of the next thread's number here: {error}")
-        worker = Worker()
-        everywhere(prctl.set_timerslack, 999)
-        return worker.tid == tid, worker(prctl.get_timerslack)
+        return Worker()
 
-    assert in_child(run) == (True, 999)
+    assert in_child(run) == {999}
 
 
 def test_a_main_thread_that_has_ended_is_left_out(user):
