@@ -624,6 +624,25 @@ os._exit(0)
     assert len(others) == 2
 
 
+def test_threads_that_stand_still_for_a_title_make_no_call_themselves():
+    source = """
+import prctl, threading
+for _ in range(2):
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+step("begin")
+prctl.set_proctitle("a title")
+step("end")
+os._exit(0)
+"""
+    main, *others = support.traced_threads(
+        source, "prctl,futex", options=["-e", "raw=prctl"]
+    ).values()
+    assert [call for call in main if call.startswith("prctl(0x23, ")]  # PR_SET_MM
+    for other in others:
+        assert not [call for call in other if call.startswith("prctl(0x23, ")]
+    assert len(others) == 2
+
+
 @pytest.mark.parametrize("name", SPREAD)
 def test_a_refusal_by_the_kernel_is_the_same_for_all_threads_as_for_one(name, user):
     def call(spread):
