@@ -13,13 +13,18 @@ REASONS = {
         "src/launcher.c file_get: return 0; [returns 1]",
         "src/launcher.c program_get: return 0; [returns 1]",
         "_prctlmodule.c convert: return 0; [returns 1]",
+        "_prctlmodule.c convert: return 0; [returns 1] #2",
+        "_prctlmodule.c convert: return 0; [returns 1] #3",
+        "_prctlmodule.c convert: return 0; [returns 1] #4",
         "src/plan.c groups_from_list: return 0; [returns 1]",
         "src/plan.c audit_plan: return 0; [returns 1]",
         "src/sets.c set_read: return 0; [returns 1]",
+        "src/sets.c set_read: return 0; [returns 1] #2",
         "src/sets.c audit_each: return 0; [returns 1]",
         "src/sets.c check_raised: return 0; [returns 1]",
         "src/sets.c get_set: return 0; [returns 1]",
         "src/convert.c text_from_str: return 0; [returns 1]",
+        "src/convert.c text_from_str: return 0; [returns 1] #2",
         "src/capability.c record_get: return 0; [returns 1]",
         "src/capability.c masks_get: return 0; [returns 1]",
         "src/capability.c file_get: return 0; [returns 1]",
@@ -34,10 +39,14 @@ REASONS = {
         "_prctlmodule.c int_get: return 0; [returns 1]",
         "_prctlmodule.c selector_get: return 0; [returns 1]",
         "_prctlmodule.c door_open_buffer: return 0; [returns 1]",
+        "_prctlmodule.c door_open_buffer: return 0; [returns 1] #2",
         "_prctlmodule.c bind_keyword: return 0; [returns 1]",
         "_prctlmodule.c door_take: return 0; [returns 1]",
+        "_prctlmodule.c door_take: return 0; [returns 1] #2",
         "_prctlmodule.c door_open: return 0; [returns 1]",
         "src/sets.c capability_get: number < 0 [never]",  # -1 and -2 are the same to it
+        "src/threads.c make_table: return 0; [returns 1]",
+        "src/threads.c make_table: return 0; [returns 1] #2",
     ],
     "behind a switch that has every case": [
         "src/plan.c audit_step: return 0; [returns 1]",
@@ -67,6 +76,7 @@ REASONS = {
         "src/plan.c same_groups: count < 0 [never]",  # mmap() of no bytes
         "src/plan.c are_same_groups: place == step->groups.count [never]",  # the last comparison
         "src/proctitle.c use_argv: return -1; [returns 0]",  # the capacity is still 0
+        "src/proctitle.c use_argv: return -1; [returns 0] #2",
         "src/proctitle.c title_capacity: title.area == NULL && use_own_area() < 0 && use_argv() < 0"
         " [never]",
         "src/process.c read_file: length < size [always]",  # read() of no bytes
@@ -80,6 +90,10 @@ REASONS = {
         "src/launcher.c main: order_get(argv[place], &order) < 0 [never]",  # it came before
         "src/threads.c threads_run_held: count < most [always]",  # both are 16
         "src/threads.c threads_run_held: count < (int)COUNT(report.first) [always]",
+        "src/threads.c look_after: atomic_load(&slot->state) == SENT"
+        " [always]",  # nobody can be looked for
+        "src/threads.c all_threads: change == -1 [always]",  # PyErr_Occurred()
+        "src/threads.c threads_run: error == 0 [always]",  # no other has been asked
     ],
     "only a shortcut: what comes next gives the same": [
         "src/sets.c find_last_capability: kernel_has(last + 1) [always]",
@@ -89,6 +103,15 @@ REASONS = {
         "src/convert.c text_from_str: text->bytes != NULL && length == characters [never]",
         "src/convert.c text_from_str: (size_t)characters <= limit [never]",
         "src/convert.c integer_get: PyLong_Check(object) [never]",
+        "src/threads.c scan: tid == 0 [never]",
+        "src/threads.c run_everywhere: threads > 1 [always] #2",
+        "src/threads.c run_everywhere: threads > 1 [always] #3",
+        "src/threads.c report_get: report->failed [always]",
+        "src/threads.c wait_awake: (count = atomic_load(counter)) < all.sent [always]",
+        "src/threads.c proc_is_ours: length > 0 [always]",
+        "src/threads.c is_within: slots != NULL [always]",  # a capacity of 0
+        "src/threads.c is_within: (uintptr_t)pointer >= (uintptr_t)slots"
+        " [always]",  # as an unsigned number
     ],
     "it never comes to a value: it raises": [
         "_prctl_cli.py _securebits: _wrong(f'Unknown securebit: {word}') [never]",
@@ -103,6 +126,12 @@ REASONS = {
         " [always]",  # errno is 0
         "src/launcher.c take: syscall(SYS_close, (int)order->number) < 0 [always]",
         "src/launcher.c execute_from: path[size - 1] != '/' [always]",
+        "src/threads.c broadcast: how != AT_ONCE || again [always]",
+        "src/threads.c broadcast: is_handled [always]",
+        "src/threads.c is_without_user_mode: without_user_mode[i] == tid [always]",
+        "src/threads.c look_after: state == 'W' [always]",
+        "src/threads.c wait_for_all: atomic_load(&all.slots[i].state) == SENT ||"
+        " atomic_load(&all.slots[i].state) == TAKEN [always]",
     ],
     "nothing that there is can make the difference": [
         "src/capability.c record_get: length >= 0 [never]",  # a libcap with another record
@@ -125,6 +154,20 @@ REASONS = {
         "src/threads.c is_ours: info->si_code != SI_QUEUE [never]",  # others have no such value
         "src/threads.c is_ours: info->si_pid != all.pid [never]",
         "src/threads.c is_ours: info->si_code != SI_QUEUE || info->si_pid != all.pid [never]",
+        "src/threads.c status_has: return 0; [returns 1]",
+        "src/threads.c status_has: *hex != '\\0' [always]",
+        "src/threads.c status_has: *hex <= '9' [boundary]",
+        "src/threads.c task_state: *next != '\\0' [always]",
+        "src/threads.c task_state: *next <= '9' [always]",
+        "src/threads.c task_state: *next <= '9' [boundary]",
+        'src/threads.c task_state: read_task(tid, "stat", stat, sizeof stat) <= 0 [boundary]',
+        'src/threads.c look_after: read_task(slot->tid, "status", status, sizeof status) <= 0'
+        " [boundary]",
+        "src/threads.c parse_tid: *name <= '9' [always]",
+        "src/threads.c remember_without_user_mode: errno == ESRCH [always]",
+        "src/threads.c is_within: offset % sizeof *slots == 0"
+        " [always]",  # nobody else has such a pointer
+        "src/threads.c is_within: offset < capacity * sizeof *slots [boundary]",
     ],
     "only what was left in memory makes the difference: valgrind sees it": [
         "src/sets.c has_effective: sets_get(&sets) == 0 [always]",
@@ -146,6 +189,18 @@ REASONS = {
         "src/threads.c answer: slot->tid != (pid_t)syscall(SYS_gettid) [never]",
         "src/threads.c answer: !is_within(slot, all.slots, all.capacity) [never]",
         "src/threads.c answer: atomic_load(&slot->state) != SENT [never]",
+        "src/threads.c is_ours: return 1; [returns 0] #2",
+        "src/threads.c make_table: former[i].slots == NULL [always]",
+        "src/threads.c give_up: atomic_compare_exchange_strong(&slot->state, &sent, DONE) [always]",
+        "src/threads.c give_up: atomic_compare_exchange_strong(&slot->state, &sent, DONE)"
+        " [always] #2",
+        "src/threads.c give_up: sent == TAKEN && atomic_compare_exchange_strong(&slot->state,"
+        " &sent, DONE) [always]",
+        "src/threads.c give_up: sent == TAKEN [always]",
+        "src/threads.c scan: listed == before [always]",
+        "src/threads.c scan: listed == count_tasks(directory) [always]",
+        "src/threads.c run_and_report: error == 0 [always]",
+        "src/threads.c reach_all: now() - start > PATIENCE [never]",
     ],
     "it only comes sooner or later, or more often": [
         "src/threads.c count_and_wake: atomic_fetch_add(counter, 1) + 1 =="
@@ -166,11 +221,24 @@ REASONS = {
         "src/threads.c wait_for_all: before - start < 10 [never]",
         "src/threads.c wait_for_all: now() - before < pause [never]",
         "src/threads.c wait_for_all: atomic_load(counter) != count [never]",
-        "src/threads.c look_after: waited >= REFUSAL [always]",
         "src/threads.c look_after: waited >= PATIENCE [never]",
         "src/threads.c remember_without_user_mode: remembered <= i [always]",
         "src/threads.c send_to: atomic_load(&all.taken) < all.sent [always]",
         "src/threads.c wait_for_all: atomic_load(&all.slots[i].state) == SENT [always]",
+        "src/threads.c count_and_wake: atomic_fetch_add(counter, 1) + 1 =="
+        " atomic_load(&all.expected) [always]",
+        "src/threads.c read_clock: clock_gettime(CLOCK_MONOTONIC_COARSE, &time) < 0 [always]",
+        "src/threads.c now: passed < LONGEST [boundary]",
+        "src/threads.c make_table: capacity < threads * 8 [boundary]",
+        'src/threads.c look_after: !status_has(status, "SigPnd:\\t") && waited / SEND_AGAIN_AFTER'
+        " != before / SEND_AGAIN_AFTER [always]",
+        'src/threads.c look_after: !status_has(status, "SigPnd:\\t") [always]',
+        "src/threads.c look_after: waited >= REFUSAL [boundary]",
+        "src/threads.c look_after: waited >= REFUSAL [boundary] #2",
+        "src/threads.c look_after: waited >= REFUSAL [boundary] #3",
+        "src/threads.c look_after: waited < SEND_AGAIN_AFTER [boundary]",
+        "src/threads.c remember_without_user_mode: remembered <= i [boundary]",
+        "src/threads.c wait_for_all: before - start < 10 [always]",
     ],
 }
 

@@ -93,13 +93,15 @@ class Mutant:
     end: int
     before: str
     after: str
+    ordinal: int = 1  # of those in a function that read the same
 
     def __str__(self):
         return f"{self.file}:{self.line} {self.function}: {self.text} [{self.change}]"
 
     @property
     def name(self):
-        return f"{self.file} {self.function}: {self.text} [{self.change}]"
+        number = f" #{self.ordinal}" if self.ordinal > 1 else ""
+        return f"{self.file} {self.function}: {self.text} [{self.change}]{number}"
 
 
 # ---- What can be changed in C
@@ -327,6 +329,10 @@ def all_mutants():
     found += rows("src/options.h")
     for file in MODULES:
         found += Python(file).found
+    seen = collections.Counter()
+    for place, mutant in enumerate(found):
+        seen[mutant.name] += 1
+        found[place] = dataclasses.replace(mutant, ordinal=seen[mutant.name])
     return found
 
 
