@@ -525,7 +525,9 @@ def reach_map(mutants):
     tree = Tree("reach")
     numbered = collections.defaultdict(list)
     for number, mutant in enumerate(mutants):
-        numbered[mutant.file].append((mutant, f"reach({number})"))
+        # Whoever embeds the interpreter has the folder, but no .pth file.
+        function = "__import__('reached').reach" if mutant.file in MODULES else "reach"
+        numbered[mutant.file].append((mutant, f"{function}({number})"))
     for file in MODULES:
         tree.write(file, changed((TOP / file).read_bytes(), numbered[file]))
     tree.build(*MODULES)
