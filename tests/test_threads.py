@@ -1729,6 +1729,16 @@ def test_a_thread_that_a_debugger_has_stopped_is_named_and_the_process_stays_hea
     assert slacks == (999, 999)
 
 
+def test_a_thread_that_a_debugger_stops_for_a_while_is_waited_for(user):
+    def run():
+        worker = Worker()
+        support.Debugger(worker.tid).go_soon(0.4)
+        everywhere(prctl.set_no_new_privs)
+        return worker(prctl.get_no_new_privs)
+
+    assert in_child(run, user=user)
+
+
 def test_a_stopped_thread_keeps_nothing_from_getting_a_title(user):
     def run():
         worker = Worker()
