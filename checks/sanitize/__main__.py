@@ -155,6 +155,7 @@ WITHOUT = {
                 "test_proctitle.py::test_without_moving_ps_shows_the_title",
                 "test_proctitle.py::test_without_moving_parent_and_child_have_titles_of_their_own",
                 "test_proctitle.py::test_without_proc_the_title_is_cut_to_the_length_of_argv",
+                "test_proctitle.py::test_argv_is_overwritten_when_the_second_end_is_refused",
             ],
             "valgrind gives the program a copy of argv, and the kernel shows its own",
         ),
