@@ -370,12 +370,15 @@ def test_a_thread_that_has_the_number_of_a_worker_is_not_left_out(root):
         new_pids_and_mounts, recursive_private = 0x20020000, 0x44000
         if LIBC.unshare(new_pids_and_mounts) != 0:
             pytest.skip(f"no namespaces here: {os.strerror(ctypes.get_errno())}")
-        assert LIBC.mount(b"none", b"/", None, recursive_private, None) == 0
+        mount(None, recursive_private)
         return in_child(change)
 
-    def change():
-        if LIBC.mount(b"proc", b"/proc", b"proc", 0, None) != 0:
+    def mount(kind, flags):
+        if LIBC.mount(b"none", b"/proc", kind, flags, None) != 0:
             pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
+
+    def change():
+        mount(b"proc", 0)
         ring = make_io_uring_worker()
         (tid,) = set(thread_ids()) - {os.getpid()}
         everywhere(prctl.set_no_new_privs)
