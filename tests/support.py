@@ -783,13 +783,15 @@ class Code:
         _libc.mmap.restype = ctypes.c_void_p
         self.size = os.sysconf("SC_PAGE_SIZE")
         self.address = _libc.mmap(
-            ctypes.c_void_p(0x20000000 if low else 0),
+            ctypes.c_void_p(0x100000 if low else 0),  # below the program and its heap
             ctypes.c_size_t(self.size),
             3,
             anonymous_private | fixed,
             -1,
             ctypes.c_long(0),
         )
+        if self.address == ctypes.c_void_p(-1).value:
+            _checked(-1)
         ctypes.memmove(self.address, code, len(code))
         _checked(_libc.mprotect(ctypes.c_void_p(self.address), ctypes.c_size_t(self.size), 5))
         self.call = ctypes.CFUNCTYPE(ctypes.c_long)(self.address)
