@@ -295,10 +295,24 @@ make_waiting_for_a_child(int milliseconds)
 }
 
 /*
- * A thread that blocks libc's signal until one has come, and until it has made many threads, which do not
+ * Threads that block libc's signal, and make others as soon as one has come
  */
 
 static atomic_int made;
+
+/* Waits until the thread has blocked it, and counted itself. */
+static int
+start_maker(void *(*function)(void *), long argument, int before)
+{
+    pthread_t id;
+
+    made = before;
+    if (pthread_create(&id, NULL, function, (void *)argument) != 0)
+        return -1;
+    while (made == before)
+        nap(100);
+    return 0;
+}
 
 static void *
 sleep_unblocked(void *argument)
@@ -315,7 +329,7 @@ wait_for_libc_signal(void)
 {
     unsigned long pending[2] = {0, 0};
 
-    while (!(pending[0] & libc_signal[0]) && !(sizeof(long) == 4 && pending[1] & libc_signal[1])) {
+    while (!(pending[0] & libc_signal[0]) && !(pending[1] & libc_signal[1])) {
         nap(1000);
         syscall(SYS_rt_sigpending, pending, 8);
     }
@@ -328,7 +342,7 @@ make_many(void *number)
     pthread_t id;
 
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
-    made = 0;
+    made++;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 65536);
     wait_for_libc_signal();
@@ -339,28 +353,12 @@ make_many(void *number)
         pause();
 }
 
+/* One thread makes so many, which do not block it, before it takes the signal itself. */
 int
 start_making_many(long number)
 {
-    pthread_t id;
-
-    made = -1;
-    if (pthread_create(&id, NULL, make_many, (void *)number) != 0)
-        return -1;
-    while (made < 0)
-        nap(100);
-    return 0;
+    return start_maker(make_many, number, -1); /* itself is not one of them */
 }
-
-int
-count_made(void)
-{
-    return made;
-}
-
-/*
- * A thread that makes another one as soon as it has got libc's signal, and before it takes it; so does that one
- */
 
 static void *
 make_the_next(void *left)
@@ -379,17 +377,17 @@ make_the_next(void *left)
         pause();
 }
 
+/* Each thread makes the next one before it takes the signal; so many in all. */
 int
 start_chain(long length)
 {
-    pthread_t id;
+    return start_maker(make_the_next, length, 0);
+}
 
-    made = 0;
-    if (pthread_create(&id, NULL, make_the_next, (void *)length) != 0)
-        return -1;
-    while (made == 0)
-        nap(100);
-    return 0;
+int
+count_made(void)
+{
+    return made;
 }
 
 /*

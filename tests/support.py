@@ -711,6 +711,17 @@ def enter_user_namespace():
         pytest.skip(f"no user namespaces here, as in a chroot: {os.strerror(ctypes.get_errno())}")
 
 
+def mount_proc(options=""):
+    """Mount /proc anew, for this process and its children alone."""
+    new_mounts, recursive_private = 0x20000, 0x44000
+    if (
+        _libc.unshare(new_mounts) != 0
+        or _libc.mount(b"none", b"/proc", None, recursive_private, None) != 0
+        or _libc.mount(b"proc", b"/proc", b"proc", 0, options.encode()) != 0
+    ):
+        pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
+
+
 def in_user_namespace(function):
     """function(outside) in a user namespace whose ids 0 to 65535 are 100000 and on outside of it.
 

@@ -1,7 +1,6 @@
 """python -m prctl: what it shows of a process, and the command that it becomes."""
 
 import contextlib
-import ctypes
 import errno
 import functools
 import json
@@ -236,14 +235,7 @@ _NOT_DUMPABLE = "import prctl, time; prctl.set_dumpable(0); print(flush=True); t
 
 def hide_processes(hidepid):
     """Mount /proc anew so that users see only their own processes; and become one of them."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    recursive_private = 0x44000
-    if (
-        libc.unshare(0x20000) != 0  # CLONE_NEWNS
-        or libc.mount(b"none", b"/proc", None, recursive_private, None) != 0
-        or libc.mount(b"proc", b"/proc", b"proc", 0, f"hidepid={hidepid}".encode()) != 0
-    ):
-        pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
+    support.mount_proc(f"hidepid={hidepid}")
     support.become_user()
 
 

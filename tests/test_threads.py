@@ -367,18 +367,12 @@ def test_workers_that_come_and_go_are_still_left_out(root):
 
 def test_a_thread_that_has_the_number_of_a_worker_is_not_left_out(root):
     def run():
-        new_pids_and_mounts, recursive_private = 0x20020000, 0x44000
-        if LIBC.unshare(new_pids_and_mounts) != 0:
-            pytest.skip(f"no namespaces here: {os.strerror(ctypes.get_errno())}")
-        mount(None, recursive_private)
+        if LIBC.unshare(0x20000000) != 0:  # CLONE_NEWPID
+            pytest.skip(f"no PID namespaces here: {os.strerror(ctypes.get_errno())}")
         return in_child(change)
 
-    def mount(kind, flags):
-        if LIBC.mount(b"none", b"/proc", kind, flags, None) != 0:
-            pytest.skip(f"no mount of /proc here: {os.strerror(ctypes.get_errno())}")
-
     def change():
-        mount(b"proc", 0)
+        support.mount_proc()
         ring = make_io_uring_worker()
         (tid,) = set(thread_ids()) - {os.getpid()}
         everywhere(prctl.set_no_new_privs)
@@ -637,9 +631,7 @@ prctl.set_proctitle("a title")
 step("end")
 os._exit(0)
 """
-    main, *others = support.traced_threads(
-        source, "prctl,futex", options=["-e", "raw=prctl"]
-    ).values()
+    main, *others = support.traced_threads(source, "prctl", options=["-e", "raw=prctl"]).values()
     assert [call for call in main if call.startswith("prctl(0x23, ")]  # PR_SET_MM
     for other in others:
         assert not [call for call in other if call.startswith("prctl(0x23, ")]
