@@ -693,6 +693,17 @@ def error_of(function, *args, **kwargs):
     raise AssertionError(f"no OSError: {result!r}")
 
 
+def failure(kind, function, *args, **kwargs):
+    """The text of the exception of a class that a call must end in, and within a few seconds."""
+    start = time.monotonic()
+    try:
+        result = function(*args, **kwargs)
+    except kind as error:
+        assert time.monotonic() - start < 5
+        return str(error)
+    raise AssertionError(f"no {kind.__name__}: {result!r}")
+
+
 def refused(number, text=""):
     """What error_of() gives for an errno, with an explanation if there is one."""
     kind = type(OSError(number, ""))

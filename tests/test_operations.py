@@ -871,10 +871,10 @@ def test_a_call_that_only_seems_to_succeed_is_found_out(name, root):
     def run():
         worker = Worker()
         worker(install_filter, support.refuse(name, 0))
-        try:
-            drop_privileges(USER, USER, groups=[7], keep=["net_raw"])
-        except RuntimeError as error:
-            return worker.tid, str(error), of_threads("Uid")
+        text = support.failure(
+            RuntimeError, drop_privileges, USER, USER, groups=[7], keep=["net_raw"]
+        )
+        return worker.tid, text, of_threads("Uid")
 
     tid, text, uids = in_child(run)
     assert f"thread {tid}" in text
@@ -896,10 +896,8 @@ def test_a_prctl_that_only_seems_to_succeed_is_found_out(call, text, root):
         worker = Worker()
         program = support.refuse("prctl", 0, *call)
         worker(prctl.set_seccomp, prctl.SECCOMP_MODE_FILTER, program)
-        try:
-            drop_privileges(**NUMBERS)
-        except RuntimeError as error:
-            return worker.tid, str(error)
+        text = support.failure(RuntimeError, drop_privileges, **NUMBERS)
+        return worker.tid, text
 
     tid, error = in_child(run)
     assert error.endswith(f"thread {tid}: {text}")
@@ -911,10 +909,8 @@ def test_a_call_that_only_seems_to_succeed_in_every_thread_is_found_out(root):
         Worker()
         with prctl.all_threads():
             prctl.set_seccomp(prctl.SECCOMP_MODE_FILTER, support.refuse("setresuid", 0))
-        try:
-            drop_privileges(**NUMBERS)
-        except RuntimeError as error:
-            return str(error), os.getpid()
+        text = support.failure(RuntimeError, drop_privileges, **NUMBERS)
+        return text, os.getpid()
 
     text, pid = in_child(run)
     assert f"thread {pid}: Uid is {four(0)}, not {four(USER)}" in text
@@ -925,10 +921,8 @@ def test_a_thread_that_cannot_make_a_call_is_named_with_the_call(root):
     def run():
         worker, other = Worker(), Worker()
         worker(install_filter, support.refuse("setresuid", errno.EPERM))
-        try:
-            drop_privileges(**NUMBERS)
-        except RuntimeError as error:
-            return worker.tid, other.tid, str(error), of_threads("Uid")
+        text = support.failure(RuntimeError, drop_privileges, **NUMBERS)
+        return worker.tid, other.tid, text, of_threads("Uid")
 
     tid, other, text, uids = in_child(run)
     assert f"thread {tid}: [Errno {errno.EPERM}]" in text
@@ -941,10 +935,8 @@ def test_a_thread_that_has_given_up_its_capabilities_alone_is_named(root):
     def run():
         worker = Worker()
         worker(prctl.cap_permitted.clear)
-        try:
-            drop_privileges(**NUMBERS)
-        except RuntimeError as error:
-            return worker.tid, str(error)
+        text = support.failure(RuntimeError, drop_privileges, **NUMBERS)
+        return worker.tid, text
 
     tid, text = in_child(run)
     assert f"thread {tid}: [Errno {errno.EPERM}]" in text

@@ -25,6 +25,7 @@ from support import (
     Worker,
     block_libc_signal,
     error_of,
+    failure,
     in_child,
     in_time,
     install_filter,
@@ -63,17 +64,6 @@ def hostile(hostile_path):
 def everywhere(function, *args):
     with all_threads():
         return function(*args)
-
-
-def failure(kind, function, *args):
-    """The text of the exception of a class that a call must end in, and within a few seconds."""
-    start = time.monotonic()
-    try:
-        result = function(*args)
-    except kind as error:
-        assert time.monotonic() - start < 5
-        return str(error)
-    raise AssertionError(f"no {kind.__name__}: {result!r}")
 
 
 # ---- Whom it reaches
