@@ -426,8 +426,12 @@ def ambient_unknown_to_the_kernel():
 # ---- libcap
 
 
+# A child ends without removing its own.
+FILES = tempfile.TemporaryDirectory(prefix="prctl-faults-", dir="/tmp")
+
+
 def temporary_file():
-    return tempfile.NamedTemporaryFile(dir="/tmp")
+    return tempfile.NamedTemporaryFile(dir=FILES.name)
 
 
 calls(
