@@ -503,23 +503,28 @@ wait_awake(atomic_int *counter)
 static void
 wait_for_all(atomic_int *counter)
 {
-    unsigned long start, looked;
-    int count;
+    unsigned long last, looked; /* when an answer has come last, and when a look has been due */
+    int count, seen;
 
     wait_awake(counter);
-    start = looked = now();
+    seen = atomic_load(counter);
+    last = looked = now();
     atomic_store(&all.expected, all.sent);
     while ((count = atomic_load(counter)) < all.sent) {
-        unsigned long before = looked, pause = before - start < 10 ? LOOK_AFTER : 10;
+        unsigned long before = looked, pause = before - last < 10 ? LOOK_AFTER : 10;
         (void)futex(counter, FUTEX_WAIT, count, (long)pause);
         if (now() - before < pause) /* answers and other signals wake, too */
             continue;
         looked = now();
-        if (atomic_load(counter) != count) /* they come, though slowly: to look at each would take longer */
+        count = atomic_load(counter);
+        if (count != seen) { /* they come, though slowly: to look at each would take longer */
+            seen = count;
+            last = looked;
             continue;
+        }
         for (size_t i = 0; i < all.capacity; i++)
             if (atomic_load(&all.slots[i].state) == SENT || atomic_load(&all.slots[i].state) == TAKEN) {
-                look_after(&all.slots[i], now() - start, before - start);
+                look_after(&all.slots[i], now() - last, before - last);
                 if (trouble.happened && atomic_load(&all.slots[i].state) == SENT) {
                     all.is_under_way = 1;
                     give_up(&all.slots[i]);
@@ -632,12 +637,14 @@ reach_all(int directory, atomic_int *counter, int scans)
 {
     unsigned long start = now();
 
-    while (!scan(directory)) {
-        wait_for_all(counter);
-        if (--scans == 0)
-            return 0;
+    for (int scanned = 1; !scan(directory); scanned++) {
         if (now() - start > PATIENCE)
             fail(EAGAIN, 0, "threads come and go too fast to be counted");
+        wait_for_all(counter);
+        if (scanned == scans)
+            return 0;
+        if (scanned == 1)
+            start = now(); /* those that were there at first may have taken as long as they liked */
     }
     wait_for_all(counter);
     return 1;

@@ -1632,7 +1632,8 @@ def test_a_filter_of_the_senders_that_refuses_the_time_is_no_hang(user):
     assert f"thread {tid} has blocked" in text
 
 
-NO_CLOCK = """
+# What is asked when a filter refuses the system call: a clock that does not go, or one that goes fast.
+CLOCK = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <time.h>
@@ -1641,31 +1642,74 @@ int
 clock_gettime(clockid_t clock, struct timespec *time)
 {
     int (*next)(clockid_t, struct timespec *) = (__typeof__(next))dlsym(RTLD_NEXT, "clock_gettime");
+    int result = next(clock, time);
+    long long nanoseconds = (time->tv_sec * 1000000000LL + time->tv_nsec) * SPEED;
 
-    return clock == CLOCK_MONOTONIC_COARSE ? -1 : next(clock, time);
+    if (clock != CLOCK_MONOTONIC_COARSE)
+        return result;
+    time->tv_sec = (time_t)(nanoseconds / 1000000000);
+    time->tv_nsec = (long)(nanoseconds % 1000000000);
+    return SPEED ? result : -1;
 }
 """
-WITHOUT_A_CLOCK = """
-import sys
+WITH_THAT_CLOCK = """
+import ctypes, errno, sys
 sys.path.insert(0, {tests!r})
-import errno, prctl, support
+import prctl, support
+hostile = ctypes.CDLL({hostile!r})
+support.install_filter(support.refuse("clock_gettime", errno.EPERM))
+"""
+BLOCKED = """
 worker = support.Worker()
 worker(support.block_libc_signal)
-support.install_filter(support.refuse("clock_gettime", errno.EPERM))
 try:
     with prctl.all_threads():
         prctl.set_timerslack(999)
 except RuntimeError as error:
-    print(f"thread {{worker.tid}} has blocked" in str(error))
+    print(f"thread {worker.tid} has blocked" in str(error))
+"""
+SLOW = """
+tids = [hostile.make_waiting_for_a_child(milliseconds) for milliseconds in (750, 1500, 2250)]
+assert hostile.start_chain(2) == 0
+with prctl.all_threads():
+    prctl.set_no_new_privs()
+found = support.of_threads("NoNewPrivs")
+print([found[tid] for tid in tids], set(found.values()), len(found))
+"""
+ENDLESS = """
+assert hostile.start_chain(3000) == 0
+try:
+    with prctl.all_threads():
+        prctl.set_no_new_privs()
+except BlockingIOError as error:
+    print(error.strerror, hostile.count_made() < 3000)
 """
 
 
-def test_without_any_clock_a_thread_that_does_not_answer_is_no_hang(tmp_path):
+def run_with_clock(speed, source, hostile, folder):
+    library = folder / "clock.so"
+    support.compile_c(CLOCK, library, f"-DSPEED={speed}", "-shared", "-fPIC")
+    tests = str(Path(support.__file__).parent)
+    source = WITH_THAT_CLOCK.format(tests=tests, hostile=hostile._name) + source
+    return support.run_python(source, env=support.fresh_environment(LD_PRELOAD=str(library)))
+
+
+def test_without_any_clock_a_thread_that_does_not_answer_is_no_hang(hostile, tmp_path):
     """As where a filter refuses the time, and the vDSO cannot tell it, either."""
-    support.compile_c(NO_CLOCK, tmp_path / "no_clock.so", "-shared", "-fPIC")
-    source = WITHOUT_A_CLOCK.format(tests=str(Path(support.__file__).parent))
-    preloaded = support.fresh_environment(LD_PRELOAD=str(tmp_path / "no_clock.so"))
-    assert support.run_python(source, env=preloaded) == "True\n"
+    assert run_with_clock(0, BLOCKED, hostile, tmp_path) == "True\n"
+
+
+def test_threads_may_take_long_as_long_as_one_after_the_other_answers(hostile, tmp_path):
+    """Ten seconds without an answer are too many; with the clock's speed these are six at most."""
+    said = run_with_clock(8, SLOW, hostile, tmp_path)
+    assert said == "['1', '1', '1'] {'1'} 6\n"
+
+
+def test_threads_of_which_each_look_finds_a_new_one_for_ever_are_an_error(hostile, tmp_path):
+    said = run_with_clock(8, ENDLESS, hostile, tmp_path)
+    assert said == (
+        f"{os.strerror(errno.EAGAIN)}: threads come and go too fast to be counted True\n"
+    )
 
 
 @pytest.mark.kernel("seccomp filters")
