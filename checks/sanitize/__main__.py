@@ -34,10 +34,10 @@ VALGRIND = [
     "--quiet",
     "--fair-sched=try",  # else threads that only look whether others are done keep these waiting
     "--max-threads=4000",
-    "--vgdb=no",  # which ends a process where another user's of the same number has left its files
     "--num-callers=30",
     "--fullpath-after=",
-    "--log-file={reports}/%p",
+    # One for all: an ordinary user's process cannot open that of a former process of its number.
+    "--log-file={reports}/valgrind",
 ]
 # Debian's, of CPython's own allocator.
 VALGRIND += map("--suppressions={}".format, glob.glob("/usr/lib/valgrind/python3.supp"))
@@ -364,10 +364,19 @@ def deselections(name):
 def reports_in(folder):
     """Each report in the files of a folder."""
     for path in sorted(Path(folder).iterdir()):
-        text = re.sub(r"(?m)^==\d+== ?", "", path.read_text(errors="replace"))
-        for report in re.split(r"\n={10,}\n|\n\s*\n(?=\S)", text):
-            if re.search(r"(?m)^ +(#\d+|at|by) ", report):  # else it is a heading or a summary
-                yield report.strip(" =\n")
+        for text in by_process(path.read_text(errors="replace")):
+            for report in re.split(r"\n={10,}\n|\n\s*\n(?=\S)", text):
+                if re.search(r"(?m)^ +(#\d+|at|by) ", report):  # else it is a heading or a summary
+                    yield report.strip(" =\n")
+
+
+def by_process(text):
+    """What each process has said: valgrind's write into one file, with their numbers before it."""
+    said = collections.defaultdict(list)
+    for line in text.splitlines():
+        number = re.match(r"==(\d+)==(?: |$)", line)
+        said[number and number[1]].append(re.sub(r"^==\d+== ?", "", line))
+    return ["\n".join(lines) for lines in said.values()]
 
 
 OURS = r".*(_prctl|src/[a-z]+\.[ch]:)"
