@@ -335,18 +335,25 @@ wait_for_libc_signal(void)
     }
 }
 
-static void *
-make_many(void *number)
+/* Thousands of them fit 32 bits of addresses. */
+static int
+make_with_a_small_stack(void *(*function)(void *), void *argument)
 {
     pthread_attr_t attributes;
     pthread_t id;
 
-    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
-    made++;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, 65536);
+    return pthread_create(&id, &attributes, function, argument);
+}
+
+static void *
+make_many(void *number)
+{
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
+    made++;
     wait_for_libc_signal();
-    for (long left = (long)number; left > 0 && pthread_create(&id, &attributes, sleep_unblocked, NULL) == 0; left--)
+    for (long left = (long)number; left > 0 && make_with_a_small_stack(sleep_unblocked, NULL) == 0; left--)
         continue;
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);
     for (;;)
@@ -363,13 +370,12 @@ start_making_many(long number)
 static void *
 make_the_next(void *left)
 {
-    pthread_t id;
     int before;
 
     syscall(SYS_rt_sigprocmask, SIG_BLOCK, libc_signal, NULL, 8);
     before = ++made;
     wait_for_libc_signal();
-    if ((long)left > 1 && pthread_create(&id, NULL, make_the_next, (void *)((long)left - 1)) == 0)
+    if ((long)left > 1 && make_with_a_small_stack(make_the_next, (void *)((long)left - 1)) == 0)
         while (made == before)
             nap(100);
     syscall(SYS_rt_sigprocmask, SIG_UNBLOCK, libc_signal, NULL, 8);

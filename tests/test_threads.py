@@ -1632,7 +1632,7 @@ def test_a_filter_of_the_senders_that_refuses_the_time_is_no_hang(user):
     assert f"thread {tid} has blocked" in text
 
 
-# What is asked when a filter refuses the system call: a clock that does not go, or one that goes fast.
+# Asked when a filter refuses the system call. It does not go at all, or goes fast.
 CLOCK = """
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -1681,8 +1681,10 @@ assert hostile.start_chain(3000) == 0
 try:
     with prctl.all_threads():
         prctl.set_no_new_privs()
+    print("no error")
 except BlockingIOError as error:
-    print(error.strerror, hostile.count_made() < 3000)
+    print(error.strerror)
+print(hostile.count_made())
 """
 
 
@@ -1706,10 +1708,12 @@ def test_threads_may_take_long_as_long_as_one_after_the_other_answers(hostile, t
 
 
 def test_threads_of_which_each_look_finds_a_new_one_for_ever_are_an_error(hostile, tmp_path):
-    said = run_with_clock(8, ENDLESS, hostile, tmp_path)
-    assert said == (
-        f"{os.strerror(errno.EAGAIN)}: threads come and go too fast to be counted True\n"
-    )
+    text, made = run_with_clock(8, ENDLESS, hostile, tmp_path).splitlines()
+    if text == "no error" and int(made) < 3000:
+        pytest.skip(f"this machine lets a process have {made} threads")
+    again = os.strerror(errno.EAGAIN)
+    assert text == f"{again}: threads come and go too fast to be counted"
+    assert int(made) < 3000
 
 
 @pytest.mark.kernel("seccomp filters")
