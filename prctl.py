@@ -376,7 +376,10 @@ def _load(name):
     try:
         return __import__(_LAZY[name])
     except (ImportError, OSError) as error:
-        error.add_note(f"prctl.{name} is loaded when it is first named: do that before chroot()")
+        # Where the traceback module cannot be loaded, either, Python shows messages, but no notes.
+        field = "msg" if isinstance(error, ImportError) else "strerror"
+        hint = f"prctl.{name} is loaded when it is first named: do that before chroot()"
+        setattr(error, field, f"{getattr(error, field)}; {hint}")
         raise
 
 

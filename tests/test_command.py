@@ -949,7 +949,7 @@ def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
         (["--no-new", "--", "true"], "unrecognized arguments: --no-new"),
         (["--keep", "x", "true"], "argument --keep: Unknown capability: x"),
         (["--ambient", "cap_", "true"], "argument --ambient: Unknown capability: cap_"),
-        (["--inheritable", "-1,a", "true"], "argument --inheritable: expected one argument"),
+        (["--inheritable", "-a,1", "true"], "argument --inheritable: expected one argument"),
         (["--bounding", "chown,none", "true"], "argument --bounding: Unknown capability: none"),
         (["--securebits", "0x1", "true"], "argument --securebits: Unknown securebit: 0x1"),
         (["--pdeathsig", "0", "true"], "argument --pdeathsig: Unknown signal: 0"),

@@ -1,5 +1,6 @@
 """The module itself: its live names, its import, its documentation, fork."""
 
+import errno
 import importlib.metadata
 import inspect
 import json
@@ -204,20 +205,33 @@ def test_everything_that_is_public_can_be_imported_at_once():
     assert len(prctl.__all__) == len(set(prctl.__all__))
 
 
-def without_the_installation(name):
-    """The error of a name's first use where the installation cannot be reached any more."""
-    program = "import sys, prctl; sys.path.clear(); sys.path_importer_cache.clear(); prctl." + name
+def what_an_error_ends_with(program):
+    """The last line that Python shows of an exception: the message, without notes."""
     result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
-    return result.stderr.splitlines()[-2:]
+    return result.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", prctl._LAZY)
 def test_what_is_loaded_too_late_says_when_to_load_it(name):
-    error, note = without_the_installation(name)
-    assert error == f"ModuleNotFoundError: No module named '{prctl._LAZY[name]}'"
-    assert note == f"prctl.{name} is loaded when it is first named: do that before chroot()"
+    """As after a chroot(), where the installation cannot be reached any more."""
+    program = "import sys, prctl; sys.path.clear(); sys.path_importer_cache.clear(); prctl." + name
+    assert what_an_error_ends_with(program) == (
+        f"ModuleNotFoundError: No module named '{prctl._LAZY[name]}'; "
+        f"prctl.{name} is loaded when it is first named: do that before chroot()"
+    )
+
+
+def test_so_does_what_cannot_be_loaded_for_want_of_a_descriptor():
+    said = what_an_error_ends_with("""
+import resource, prctl
+hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+prctl.Popen
+""")
+    assert said.startswith(f"OSError: [Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}; ")
+    assert "; prctl.Popen is loaded when it is first named: do that before chroot()" in said
 
 
 # ---- Documentation

@@ -265,7 +265,7 @@ def test_a_change_of_the_process_in_one_thread_reaches_the_others(
 
 
 @pytest.mark.parametrize("way", [lambda f: f(), in_thread])
-def test_the_tid_address_is_the_kernel_s_and_holds_the_tid(way, user):
+def test_the_tid_address_is_the_kernel_s(way, user):
     needs_kernel("CONFIG_CHECKPOINT_RESTORE", 40, bytearray(8))
 
     def look():
@@ -276,8 +276,9 @@ def test_the_tid_address_is_the_kernel_s_and_holds_the_tid(way, user):
 
     address, asked, held, tid = in_child(way, look, user=user)
     assert address == asked
-    if platform.libc_ver()[0] == "glibc":  # musl has another use for it
-        assert held == tid
+    # musl has another use for it; glibc, too, since 2.43, in the threads that it has made.
+    if platform.libc_ver()[0] == "glibc":
+        assert held == tid if way is not in_thread else held != 0
 
 
 # ---- PR_SET_THP_DISABLE
