@@ -226,9 +226,12 @@ def test_what_is_loaded_too_late_says_when_to_load_it(name):
 def test_so_does_what_cannot_be_loaded_for_want_of_a_descriptor():
     said = what_an_error_ends_with("""
 import resource, prctl
-hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
-prctl.Popen
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+try:
+    prctl.Popen
+finally:
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 """)
     assert said.startswith(f"OSError: [Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}; ")
     assert "; prctl.Popen is loaded when it is first named: do that before chroot()" in said
