@@ -950,6 +950,8 @@ def test_a_parent_that_ends_before_the_command_starts_is_an_error(user):
         (["--keep", "x", "true"], "argument --keep: Unknown capability: x"),
         (["--ambient", "cap_", "true"], "argument --ambient: Unknown capability: cap_"),
         (["--inheritable", "-a,1", "true"], "argument --inheritable: expected one argument"),
+        # An argument to CPython 3.14.10, though one that names no capability.
+        (["--inheritable", "-1,a", "true"], "argument --inheritable: "),
         (["--bounding", "chown,none", "true"], "argument --bounding: Unknown capability: none"),
         (["--securebits", "0x1", "true"], "argument --securebits: Unknown securebit: 0x1"),
         (["--pdeathsig", "0", "true"], "argument --pdeathsig: Unknown signal: 0"),
